@@ -1,0 +1,247 @@
+//! Every constant that the host and the kernel share, defined once.
+//!
+//! `abi!` turns a table into public Rust constants and into a list that `tools/spirv` renders as
+//! `glsl/abi.glsl`. The build script reads this same file and refuses to build while the GLSL
+//! beside it says something else, so the two sides cannot drift apart.
+//!
+//! This file stands alone on purpose: `build.rs` includes it as a module of its own.
+
+macro_rules! abi {
+    ($list:ident: $($(#[$meta:meta])* $name:ident = $value:expr;)*) => {
+        $($(#[$meta])* pub const $name: u32 = $value;)*
+        /// The constants of this table by name, in order, for the renderer of `glsl/abi.glsl`.
+        pub const $list: &[(&str, u32)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+/// Slot layout: 16 words, 64 bytes, one cache line (PROTOCOL section 1).
+pub mod slot {
+    abi! { ABI:
+        /// Words in a slot.
+        SLOT_WORDS = 16;
+        /// Life-cycle state.
+        STATUS_WORD = 0;
+        /// Opcode.
+        OPCODE_WORD = 1;
+        /// Tenant id; advisory.
+        TENANT_WORD = 2;
+        /// Priority level, 0..=4.
+        PRIORITY_WORD = 3;
+        /// First of the argument words.
+        ARG0_WORD = 4;
+        /// Argument words in a slot.
+        ARGS_PER_SLOT = 12;
+        /// Largest ring that an index in words can address.
+        MAX_RING_SLOTS = u32::MAX / 16;
+        /// Largest ring that the allocating encoder builds.
+        MAX_ENCODED_RING_SLOTS = 1_048_576;
+        /// Smallest live ring.
+        MIN_LIVE_RING_SLOTS = 16;
+        /// Free.
+        STATUS_EMPTY = 0;
+        /// Handed to the device.
+        STATUS_PUBLISHED = 1;
+        /// One worker won it.
+        STATUS_CLAIMED = 2;
+        /// Executed.
+        STATUS_DONE = 3;
+        /// Waits for an IO answer.
+        STATUS_WAIT_IO = 4;
+        /// Its turn is spent.
+        STATUS_YIELD = 5;
+        /// Put back: no credits.
+        STATUS_REQUEUE = 6;
+        /// Refused or failed.
+        STATUS_FAULT = 7;
+        /// Priority levels, highest first.
+        PRIORITY_CRITICAL = 0;
+        /// Second level.
+        PRIORITY_HIGH = 1;
+        /// The default level.
+        PRIORITY_NORMAL = 2;
+        /// Fourth level.
+        PRIORITY_LOW = 3;
+        /// Last level.
+        PRIORITY_IDLE = 4;
+        /// Number of levels.
+        PRIORITY_LEVELS = 5;
+    }
+}
+
+/// Control buffer word indices (PROTOCOL section 2).
+pub mod control {
+    abi! { ABI:
+        /// Non-zero: workers take no new slot and leave.
+        SHUTDOWN = 0;
+        /// Slots that reached DONE.
+        DONE_COUNT = 1;
+        /// Word index of the mask table.
+        TENANT_BASE = 2;
+        /// Where the mask table lies by default.
+        DEFAULT_TENANT_TABLE = 3;
+        /// Entries of the default mask table.
+        DEFAULT_TENANT_COUNT = 29;
+        /// Credits left per tenant.
+        TENANT_QUOTA_BASE = 32;
+        /// Slots ended per tenant.
+        TENANT_FAIRNESS_BASE = 64;
+        /// Entries of the fairness table.
+        TENANT_FAIRNESS_WORDS = 32;
+        /// Executions per opcode.
+        METRICS_BASE = 96;
+        /// Entries of the metrics table.
+        METRICS_WORDS = 32;
+        /// Completed batch fences.
+        EPOCH = 128;
+        /// Partition of the slab by level, with end sentinel.
+        PRIORITY_OFFSETS_BASE = 129;
+        /// Entries of the partition.
+        PRIORITY_OFFSETS_WORDS = 6;
+        /// Claims at CRITICAL or HIGH since the last claim below them.
+        PRIORITY_STARVATION_COUNTER = 135;
+        /// Claims per priority.
+        PRIORITY_FAIRNESS_BASE = 136;
+        /// Entries of the tenant tables.
+        TENANT_COUNT = 141;
+        /// Word index of the limits.
+        LIMIT_BASE = 142;
+        /// Word index of the credits.
+        QUOTA_BASE = 143;
+        /// Word index of the fairness table.
+        FAIRNESS_BASE = 144;
+        /// Slots that ended in FAULT.
+        FAULT_COUNT = 145;
+        /// Result words, addressable by slots.
+        OBSERVABLE_BASE = 160;
+        /// Words of the fixed part.
+        CONTROL_MIN_WORDS = 160;
+        /// Most observables that the encoder accepts.
+        MAX_ENCODED_OBSERVABLE_SLOTS = 1_048_576;
+    }
+}
+
+/// Opcodes (PROTOCOL section 3).
+pub mod opcode {
+    abi! { ABI:
+        /// Nothing.
+        OP_NOP = 0;
+        /// `control[a1] = a0`.
+        OP_STORE_U32 = 1;
+        /// `control[a1] += a0`.
+        OP_ATOMIC_ADD = 2;
+        /// `observable[a1] = control[a0]`.
+        OP_LOAD_U32 = 3;
+        /// Compare and swap on a control word.
+        OP_COMPARE_SWAP = 4;
+        /// Copy of control words.
+        OP_MEMCPY = 5;
+        /// One step of a byte automaton.
+        OP_DFA_STEP = 6;
+        /// Completes when its batch has ended.
+        OP_BATCH_FENCE = 7;
+        /// Asks for bytes.
+        OP_LOAD_MISS = 0x0000_FFFD;
+        /// Appends a debug record.
+        OP_PRINTF = 0x0000_FFFE;
+        /// Several inner ops.
+        OP_PACKED_SLOT = 0x8000_0001;
+        /// Scans a chunk of text with an automaton; a wide opcode.
+        OP_SCAN = 0x8000_0010;
+        /// Drains, then stops the workers.
+        OP_SHUTDOWN = 0xFFFF_FFFF;
+        /// Opcodes with this bit belong to the system.
+        SYSTEM_MASK = 0x8000_0000;
+        /// Most words that one MEMCPY moves.
+        MEMCPY_MAX_WORDS = 4096;
+        /// Entries of a DFA_STEP row.
+        DFA_ROW_WORDS = 256;
+        /// Most inner ops of a packed slot.
+        PACKED_MAX_OPS = 23;
+    }
+}
+
+/// Fault codes (PROTOCOL section 1).
+pub mod fault {
+    abi! { ABI:
+        /// No handler.
+        FAULT_UNKNOWN_OPCODE = 1;
+        /// An operand is out of range; the detail says which argument.
+        FAULT_BAD_OPERAND = 2;
+        /// Not this tenant's to do.
+        FAULT_UNAUTHORIZED = 3;
+        /// Malformed packed slot; the detail says which inner op.
+        FAULT_BAD_PACKED = 4;
+        /// The tenant's limit is 0.
+        FAULT_OUT_OF_CREDITS = 5;
+        /// The detail is an errno.
+        FAULT_IO_ERROR = 6;
+        /// Ended before it ran.
+        FAULT_CANCELLED = 7;
+        /// The device is gone.
+        FAULT_DEVICE_LOST = 8;
+        /// First code of user handlers.
+        FAULT_USER_BASE = 128;
+        /// Last code of user handlers.
+        FAULT_USER_LAST = 255;
+    }
+}
+
+/// Debug log layout (PROTOCOL section 4).
+pub mod debug_log {
+    abi! { ABI:
+        /// Words reserved since the start.
+        CURSOR_WORD = 0;
+        /// First record.
+        RECORDS_BASE = 1;
+        /// Words of a record.
+        RECORD_WORDS = 4;
+        /// Records by default.
+        RECORD_CAPACITY = 64;
+    }
+}
+
+/// IO queue layout (PROTOCOL section 7).
+pub mod io {
+    abi! { ABI:
+        /// Words of an entry.
+        IO_SLOT_WORDS = 8;
+        /// Entries by default, and the most.
+        IO_SLOT_COUNT = 64;
+        /// What is asked for.
+        IO_OP_TYPE = 0;
+        /// Source capability.
+        IO_SRC_HANDLE = 1;
+        /// Destination capability.
+        IO_DST_HANDLE = 2;
+        /// Byte offset into the source, low half.
+        IO_OFFSET_LO = 3;
+        /// Byte offset into the source, high half.
+        IO_OFFSET_HI = 4;
+        /// Bytes asked for; on completion what arrived, or the errno.
+        IO_BYTE_COUNT = 5;
+        /// Slot states, OK or ERROR.
+        IO_STATUS = 6;
+        /// Caller's tag.
+        IO_TAG = 7;
+        /// Read.
+        IO_READ = 1;
+        /// Write.
+        IO_WRITE = 2;
+        /// Fence.
+        IO_FENCE = 3;
+        /// Ended well.
+        IO_STATUS_OK = 0x10;
+        /// Ended with an errno.
+        IO_STATUS_ERROR = 0x11;
+    }
+}
+
+/// Every table, by the section it renders as.
+pub const TABLES: &[(&str, &[(&str, u32)])] = &[
+    ("slot", slot::ABI),
+    ("control", control::ABI),
+    ("opcode", opcode::ABI),
+    ("fault", fault::ABI),
+    ("debug_log", debug_log::ABI),
+    ("io", io::ABI),
+];

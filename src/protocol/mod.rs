@@ -1,0 +1,2 @@
+//! The wire ABI: pure, no Vulkan, no unsafe.
+pub mod abi;
