@@ -236,6 +236,98 @@ pub mod io {
     }
 }
 
+/// The live queues (PROTOCOL section 9); `protocol::live` encodes and decodes them.
+pub mod live {
+    abi! { ABI:
+        /// Bits of a queue word below its lap.
+        LAP_SHIFT = 24;
+        /// The lap itself.
+        LAP_MASK = 0xFF;
+        /// Slot index in the first word of an entry.
+        ENTRY_SLOT_MASK = 0x000F_FFFF;
+        /// The slot takes a whole subgroup.
+        ENTRY_WIDE = 0x0080_0000;
+        /// Words of a submission entry: lap | wide | slot, lap | batch.
+        SUBMISSION_WORDS = 2;
+        /// Words of a completion entry: lap | kind | slot, then three of lap | 24 bits.
+        COMPLETION_WORDS = 4;
+        /// Where the kind of a completion lies in its first word.
+        COMPLETION_KIND_SHIFT = 20;
+        /// DONE with a result below 2^24, in the second word; the other two are not read.
+        COMPLETION_SHORT = 0;
+        /// DONE with a 64-bit result in 24 + 24 + 16 bits.
+        COMPLETION_LONG = 1;
+        /// FAULT: the second word holds the code (8 bits) above the detail (16).
+        COMPLETION_FAULT = 2;
+        /// Every so many laps all four words are written, so that no word is ever 256 laps old.
+        COMPLETION_REFRESH_LAPS = 128;
+        /// Host to device: non-zero while workers are to stay.
+        COMMAND_RUN = 0;
+        /// Words of the command line; the submission queue follows.
+        COMMAND_WORDS = 16;
+        /// Words of a worker's heartbeat line: beats, slot held plus one.
+        HEARTBEAT_WORDS = 16;
+        /// Workers that have a heartbeat of their own.
+        MAX_WORKERS = 256;
+        /// Device-local state: position of the next claim.
+        STATE_HEAD = 0;
+        /// Device-local state: completions reserved so far.
+        STATE_TAIL = 16;
+        /// Device-local state: slot of a SHUTDOWN that drains, plus one.
+        STATE_DRAINING = 32;
+        /// Device-local state: a counter for each slot that can be a batch's fence.
+        STATE_BATCHES = 48;
+        /// Batch counter when all has ended and the fence was good.
+        BATCH_COMPLETE = 0x8000_0000;
+        /// Batch counter when all has ended and the fence named another count.
+        BATCH_BROKEN = 0xC000_0000;
+        /// Words of a resource record: address low, address high, words, kind.
+        RESOURCE_WORDS = 4;
+        /// Records of the resource table.
+        MAX_RESOURCES = 4096;
+        /// A table or arena that slots read.
+        RESOURCE_READ = 1;
+        /// An arena that slots write.
+        RESOURCE_WRITE = 2;
+        /// Leave as soon as nothing is there to claim (epoch mode).
+        FLAG_DRAIN = 1;
+        /// Loop turns that the dearest claim of lane-sized slots can cost.
+        LANE_CLAIM_COST = 16_384;
+    }
+}
+
+/// Descriptor bindings of the kernel, all in set 0.
+pub mod binding {
+    abi! { ABI:
+        /// Control buffer.
+        BIND_CONTROL = 0;
+        /// Slab of slots.
+        BIND_SLOTS = 1;
+        /// Commands, submission queue, batch counts.
+        BIND_SUBMISSION = 2;
+        /// Heartbeats and completion queue.
+        BIND_COMPLETION = 3;
+        /// Device-local cursors and batch counters.
+        BIND_STATE = 4;
+        /// Debug log.
+        BIND_DEBUG_LOG = 5;
+        /// Resource table.
+        BIND_RESOURCES = 6;
+        /// Number of bindings.
+        BINDING_COUNT = 7;
+    }
+}
+
+/// Specialization constants of the kernel.
+pub mod spec {
+    abi! { ABI:
+        /// Workgroup size, the device's subgroup size.
+        SPEC_SUBGROUP_SIZE = 0;
+        /// Loops in the module, which each pass is charged with.
+        SPEC_LOOPS = 1;
+    }
+}
+
 /// Every table, by the section it renders as.
 pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("slot", slot::ABI),
@@ -244,4 +336,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("fault", fault::ABI),
     ("debug_log", debug_log::ABI),
     ("io", io::ABI),
+    ("live", live::ABI),
+    ("binding", binding::ABI),
+    ("spec", spec::ABI),
 ];
