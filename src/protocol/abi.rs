@@ -328,6 +328,34 @@ pub mod spec {
     }
 }
 
+/// Text scan: table, streams and match buffer of `OP_SCAN` (docs/scan.md).
+pub mod scan {
+    abi! { ABI:
+        /// Words of a state's row, one for each byte value.
+        SCAN_ROW_WORDS = 256;
+        /// Row of the state that waits for the next line feed.
+        SCAN_SKIP = 0;
+        /// Row of the state at the start of a line; only a line feed leads there.
+        SCAN_START = 256;
+        /// Set in a table entry on whose transition a line's match is found.
+        SCAN_REPORT = 0x8000_0000;
+        /// Streams that a lane interleaves.
+        SCAN_STREAMS_PER_LANE = 2;
+        /// A stream's piece is a multiple of this many bytes.
+        SCAN_PIECE_ALIGN = 16;
+        /// A stream reads at most two pieces and this many bytes more.
+        SCAN_STREAM_SLACK = 64;
+        /// Most bytes that a serial slot reads.
+        SCAN_SERIAL_MAX = 65_536;
+        /// Words of the carry area at the head of a match buffer, two for each carry.
+        SCAN_CARRY_WORDS = 512;
+        /// Value of a8: all lanes, each stream at its own piece.
+        SCAN_PARALLEL = 0;
+        /// Value of a8: one stream that continues a carry.
+        SCAN_SERIAL = 1;
+    }
+}
+
 /// Every table, by the section it renders as.
 pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("slot", slot::ABI),
@@ -336,6 +364,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("fault", fault::ABI),
     ("debug_log", debug_log::ABI),
     ("io", io::ABI),
+    ("scan", scan::ABI),
     ("live", live::ABI),
     ("binding", binding::ABI),
     ("spec", spec::ABI),
