@@ -179,6 +179,8 @@ pub mod fault {
         FAULT_CANCELLED = 7;
         /// The device is gone.
         FAULT_DEVICE_LOST = 8;
+        /// Detail of BAD_OPERAND: the priority word is above 4.
+        DETAIL_PRIORITY = 15;
         /// First code of user handlers.
         FAULT_USER_BASE = 128;
         /// Last code of user handlers.

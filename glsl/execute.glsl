@@ -1,0 +1,86 @@
+// One claim, executed: lane-sized slots side by side.
+#ifndef EXECUTE_GLSL
+#define EXECUTE_GLSL
+
+#include "op/nop.glsl"
+#include "op/store_u32.glsl"
+#include "op/atomic_add.glsl"
+#include "op/load_u32.glsl"
+#include "op/compare_swap.glsl"
+#include "op/memcpy.glsl"
+#include "op/dfa_step.glsl"
+#include "op/batch_fence.glsl"
+#include "op/printf.glsl"
+#include "op/packed_slot.glsl"
+#include "op/shutdown.glsl"
+
+// One operation of a lane. All lanes call it; those without one pass `mine` false.
+Outcome execute_op(bool mine, uint op, uvec4 a) {
+    Outcome o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
+    if (subgroupAny(mine && op == OP_MEMCPY)) {
+        Outcome copied = op_memcpy(mine && op == OP_MEMCPY, a);
+        if (op == OP_MEMCPY) o = copied;
+    }
+    if (mine) {
+        switch (op) {
+        case OP_NOP: o = op_nop(); break;
+        case OP_STORE_U32: o = op_store_u32(a); break;
+        case OP_ATOMIC_ADD: o = op_atomic_add(a); break;
+        case OP_LOAD_U32: o = op_load_u32(a); break;
+        case OP_COMPARE_SWAP: o = op_compare_swap(a); break;
+        case OP_DFA_STEP: o = op_dfa_step(a); break;
+        case OP_PRINTF: o = op_printf(a); break;
+        }
+    }
+    return o;
+}
+
+// Executes the slot of each lane in `mine` up to its end, packed slots operation by operation.
+Outcome execute_lanes(bool mine, uint slot) {
+    uint base = slot * SLOT_WORDS;
+    uint op = OP_NOP;
+    uvec4 a = uvec4(0);
+    Outcome o = done(0);
+    bool packed = false;
+    if (mine) {
+        op = slots[base + OPCODE_WORD];
+        a = uvec4(slots[base + ARG0_WORD], slots[base + ARG0_WORD + 1], slots[base + ARG0_WORD + 2],
+                  slots[base + ARG0_WORD + 3]);
+        packed = op == OP_PACKED_SLOT;
+    }
+    uint n = mine ? 1 : 0;
+    Packed p = Packed(0, 0, 0, 0);
+    if (subgroupAny(packed)) {
+        if (packed) p = packed_open(base + ARG0_WORD);
+        Outcome shape = packed_check(packed, p);
+        if (packed) {
+            n = shape.fault == 0 ? p.n : 0;
+            o = shape;
+        }
+    }
+    uint i = 0;
+    while (subgroupAny(i < n)) {
+        bool turns = i < n;
+        if (packed && turns) {
+            op = packed_op(p, i);
+            a = packed_args(p, i);
+        }
+        Outcome ended = execute_op(turns, op, a);
+        count_executions(turns && ended.fault == 0, op);
+        if (turns) {
+            i += 1;
+            if (!packed) {
+                o = ended;
+            } else if (ended.fault != 0) {
+                o = Outcome(ended.fault, i - 1, 0, 0);
+                n = i;
+            } else {
+                o = done(i);
+            }
+        }
+        charge(LOOPS);
+    }
+    return o;
+}
+
+#endif

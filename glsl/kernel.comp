@@ -1,0 +1,194 @@
+// The resident kernel: takes slots from the submission queue while it runs, and answers them.
+//
+// One subgroup is one worker, one worker is one workgroup, and any worker serves any slot. Nothing here
+// waits for another worker. A worker ends when the host lowers COMMAND_RUN, when its budget of loop
+// turns is spent, or, in epoch mode, when there is nothing to claim; the next one goes on where it ended.
+#version 460
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_vote : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+#extension GL_GOOGLE_include_directive : require
+#pragma use_vulkan_memory_model
+
+layout(local_size_x_id = 0) in;
+
+#include "memory.glsl"
+#include "queue.glsl"
+#include "execute.glsl"
+
+// What a claim may cost at most; a worker that has less left leaves before it claims.
+const uint RESERVE = LANE_CLAIM_COST;
+
+// Position of the first entry that may be there, and how many of the lanes' entries are.
+struct Found {
+    uint head;
+    uint count;
+    bool stay;
+};
+
+uint entry_word(uint position) { return COMMAND_WORDS + SUBMISSION_WORDS * in_queue(position); }
+
+// How many lanes from the first on are not `absent`.
+uint run_length(bool absent) {
+    return subgroupAny(absent) ? subgroupBallotFindLSB(subgroupBallot(absent)) : gl_SubgroupSize;
+}
+
+// Polls until an entry is there or it is time to leave. The loop is small on purpose: some drivers
+// execute all of a loop's body on each turn (DESIGN fact 10).
+Found poll() {
+    Found f = Found(0, 0, true);
+    bool polling = true;
+    while (polling) {
+        f.head = load_relaxed_state(STATE_HEAD);
+        uint position = f.head + gl_SubgroupInvocationID;
+        uint entry = load_relaxed_submission(entry_word(position));
+        f.count = run_length((entry >> LAP_SHIFT) != lap_of(position));
+        uint draining = load_relaxed_state(STATE_DRAINING);
+        f.stay = load_relaxed_submission(COMMAND_RUN) != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
+                 (f.count != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
+        polling = f.stay && f.count == 0 && draining == 0;
+        charge(1);
+    }
+    return f;
+}
+
+// Takes the run of entries that `f` found, with one compare-and-swap. The entry's second word may
+// arrive after the first; then the run ends before it.
+uint claim(Found f, uint entry, uint second) {
+    uint lap = lap_of(f.head + gl_SubgroupInvocationID);
+    uint count = min(f.count, run_length((entry >> LAP_SHIFT) != lap || (second >> LAP_SHIFT) != lap));
+    bool won = false;
+    if (gl_SubgroupInvocationID == 0 && count != 0)
+        won = atomicCompSwap(state[STATE_HEAD], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
+                             gl_SemanticsRelaxed) == f.head;
+    return subgroupAny(won) ? count : 0;
+}
+
+// Counts the ended slots of each batch, and completes the fences whose batch has ended.
+void count_batches(bool mine, uint batch, uint amount) {
+    bool left = mine && batch != 0;
+    bool whole = false;
+    bool broken = false;
+    while (subgroupAny(left)) {
+        uint first = subgroupBallotFindLSB(subgroupBallot(left));
+        bool same = left && batch == subgroupShuffle(batch, first);
+        uint sum = subgroupAdd(same ? amount : 0);
+        if (gl_SubgroupInvocationID == first) {
+            // Acquire and release: the fence's own completion follows those of the batch's slots.
+            uint total = sum + atomicAdd(state[batch_counter(batch)], sum, SCOPE, gl_StorageSemanticsBuffer,
+                                         gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+            broken = total == BATCH_BROKEN;
+            whole = broken || total == BATCH_COMPLETE;
+        }
+        left = left && !same;
+        charge(1);
+    }
+    if (subgroupAny(whole)) {
+        Outcome o = done(0);
+        uint slot = batch - 1;
+        if (whole) {
+            atomicStore(state[batch_counter(batch)], 0u, SCOPE, 0, gl_SemanticsRelaxed);
+            o = slots[slot * SLOT_WORDS + PRIORITY_WORD] < PRIORITY_LEVELS
+                    ? op_batch_fence(broken, slots[slot * SLOT_WORDS + ARG0_WORD + 1])
+                    : bad_operand(DETAIL_PRIORITY);
+        }
+        count_executions_of(whole && o.fault == 0, OP_BATCH_FENCE);
+        release_effects();
+        complete(whole, slot, o);
+    }
+}
+
+void count_claims(bool mine, uint level, uint l) {
+    uint claims = subgroupBallotBitCount(subgroupBallot(mine && level == l));
+    if (claims != 0 && gl_SubgroupInvocationID == 0)
+        atomicAdd(control[PRIORITY_FAIRNESS_BASE + l], claims, SCOPE, 0, gl_SemanticsRelaxed);
+}
+
+// Executes the claimed entries, one a lane, and delivers what ended.
+void serve(bool mine, uint entry, uint batch) {
+    acquire_published();
+    uint slot = entry & ENTRY_SLOT_MASK;
+    mine = mine && slot < push.slot_count;
+    uint base = slot * SLOT_WORDS;
+    uint op = OP_NOP;
+    uint level = PRIORITY_NORMAL;
+    if (mine) {
+        op = slots[base + OPCODE_WORD];
+        level = slots[base + PRIORITY_WORD];
+    }
+    count_claims(mine, level, PRIORITY_NORMAL);
+    if (subgroupAny(mine && level != PRIORITY_NORMAL)) {
+        count_claims(mine, level, PRIORITY_CRITICAL);
+        count_claims(mine, level, PRIORITY_HIGH);
+        count_claims(mine, level, PRIORITY_LOW);
+        count_claims(mine, level, PRIORITY_IDLE);
+    }
+
+    bool admitted = mine && level < PRIORITY_LEVELS;
+    bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
+    bool shutdown = admitted && op == OP_SHUTDOWN;
+    Outcome o = execute_lanes(admitted && op != OP_BATCH_FENCE && !shutdown, slot);
+    if (!admitted) o = bad_operand(DETAIL_PRIORITY);
+    if (subgroupAny(shutdown)) {
+        bool drains = shutdown && op_shutdown(slot);
+        count_executions_of(shutdown && !drains, OP_SHUTDOWN);
+        shutdown = drains;
+    }
+
+    uint amount = 1;
+    bool lone = admitted && op == OP_BATCH_FENCE && !fence;
+    if (subgroupAny(fence || lone)) {
+        if (fence) {
+            uint count = submission[batch_count_word(batch)];
+            amount = fence_amount(count, !admitted || slots[base + ARG0_WORD] != count);
+        }
+        if (lone) o = op_batch_fence(slots[base + ARG0_WORD] != 0, slots[base + ARG0_WORD + 1]);
+        count_executions_of(lone && o.fault == 0, OP_BATCH_FENCE);
+    }
+
+    release_effects();
+    complete(mine && !fence && !shutdown, slot, o);
+    if (subgroupAny(mine && batch != 0)) count_batches(mine, batch, amount);
+}
+
+// Completes a SHUTDOWN once every other claimed slot has ended.
+void finish_draining() {
+    uint slot = load_relaxed_state(STATE_DRAINING);
+    bool last = load_relaxed_state(STATE_TAIL) + 1 == load_relaxed_state(STATE_HEAD);
+    bool won = false;
+    if (last && slot != 0 && slot != DRAINED && gl_SubgroupInvocationID == 0)
+        won = atomicCompSwap(state[STATE_DRAINING], slot, DRAINED, SCOPE, 0, gl_SemanticsRelaxed, 0,
+                             gl_SemanticsRelaxed) == slot;
+    if (subgroupAny(won)) {
+        if (won) atomicStore(control[SHUTDOWN], 1u, SCOPE, 0, gl_SemanticsRelaxed);
+        count_executions_of(won, OP_SHUTDOWN);
+        release_effects();
+        complete(won, slot - 1, done(0));
+    }
+}
+
+void main() {
+    uint beat = HEARTBEAT_WORDS * (gl_WorkGroupID.x % MAX_WORKERS);
+    if (gl_SubgroupInvocationID == 0) store_relaxed_completion(beat, completion[beat] + 1);
+    budget = push.loop_budget;
+    bool stay = true;
+    while (stay) {
+        charge(LOOPS);
+        Found f = poll();
+        stay = f.stay;
+        if (stay && f.count != 0) {
+            uint at = entry_word(f.head + gl_SubgroupInvocationID);
+            uint entry = load_relaxed_submission(at);
+            uint second = load_relaxed_submission(at + 1);
+            uint count = claim(f, entry, second);
+            if (count != 0) serve(gl_SubgroupInvocationID < count, entry, second & ((1u << LAP_SHIFT) - 1));
+        } else if (stay) {
+            finish_draining();
+        }
+    }
+}

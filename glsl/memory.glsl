@@ -1,0 +1,74 @@
+// What the kernel sees: its bindings, its push constants, and the rules by which it touches them.
+//
+// Memory semantics. Words that another worker or the host reads while the kernel runs go through
+// atomics. Everything else is plain, and ordered by the acquire after a claim and the release before
+// a completion. The scope is always QueueFamily: the kernel runs on one queue family, and lavapipe of
+// Mesa 22.3 turns a wider or Workgroup scope into a coroutine suspension (DESIGN fact 20). Towards
+// the host no scope of the memory model reaches (fact 1): live mode rests on what the probe measured.
+
+#ifndef MEMORY_GLSL
+#define MEMORY_GLSL
+
+#include "abi.glsl"
+
+layout(constant_id = 1) const uint LOOPS = 1;
+
+layout(set = 0, binding = 0, std430) nonprivate buffer Control { uint control[]; };
+layout(set = 0, binding = 1, std430) nonprivate buffer Slots { uint slots[]; };
+layout(set = 0, binding = 2, std430) nonprivate buffer Submission { uint submission[]; };
+layout(set = 0, binding = 3, std430) nonprivate buffer Completion { uint completion[]; };
+layout(set = 0, binding = 4, std430) nonprivate buffer State { uint state[]; };
+layout(set = 0, binding = 5, std430) nonprivate buffer DebugLog { uint debug_log[]; };
+layout(set = 0, binding = 6, std430) nonprivate readonly buffer Resources { uvec4 resources[]; };
+
+layout(push_constant) uniform Push {
+    uint flags;         // FLAG_*
+    uint loop_budget;   // loop turns this worker may spend
+    uint queue_shift;   // log2 of the entries of both queues
+    uint slot_count;    // slots in the slab
+    uint control_words; // words of the control buffer
+    uint log_shift;     // log2 of the records of the debug log
+} push;
+
+// A registered table or arena, by its address.
+layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate buffer Words { uint at[]; };
+
+const int SCOPE = gl_ScopeQueueFamily;
+
+uint load_relaxed_state(uint i) { return atomicLoad(state[i], SCOPE, 0, gl_SemanticsRelaxed); }
+uint load_relaxed_submission(uint i) { return atomicLoad(submission[i], SCOPE, 0, gl_SemanticsRelaxed); }
+uint load_relaxed_control(uint i) { return atomicLoad(control[i], SCOPE, 0, gl_SemanticsRelaxed); }
+
+void store_relaxed_completion(uint i, uint value) {
+    atomicStore(completion[i], value, SCOPE, 0, gl_SemanticsRelaxed);
+}
+
+// After a claim: what was written before the entries were published is visible from here on.
+void acquire_published() {
+    memoryBarrier(SCOPE, gl_StorageSemanticsBuffer, gl_SemanticsAcquire | gl_SemanticsMakeVisible);
+}
+
+// Before a completion: what this worker wrote is available before anything it stores from here on.
+void release_effects() {
+    memoryBarrier(SCOPE, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable);
+}
+
+// How an operation ended. `fault` is 0 for DONE.
+struct Outcome {
+    uint fault;
+    uint detail;
+    uint lo;
+    uint hi;
+};
+
+Outcome done(uint result) { return Outcome(0, 0, result, 0); }
+Outcome bad_operand(uint argument) { return Outcome(FAULT_BAD_OPERAND, argument, 0, 0); }
+
+// Loop turns that this worker still has. One subgroup-uniform counter: lavapipe 22.3 counts the turns
+// of all loops of a workgroup together and ends them silently at 65,535 (DESIGN fact 2). A pass of the
+// outer loop costs LOOPS, since there a loop that is not entered still counts a turn.
+uint budget;
+
+void charge(uint turns) { budget -= min(turns, budget); }
+
+#endif

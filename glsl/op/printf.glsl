@@ -1,0 +1,26 @@
+// PRINTF: a record of format id a0 and arguments a1..a3 in the debug log; the result is the number of
+// records written so far. Twin: src/twin/printf.rs.
+//
+// The log is a ring; a record counts once its stamp, a check over its number and its words, is there.
+uint debug_stamp(uint number, uvec4 w) {
+    uint h = number * 0x9E3779B9u + 0x7F4A7C15u;
+    h = (h ^ w.x) * 0x85EBCA6Bu; h ^= h >> 15;
+    h = (h ^ w.y) * 0x85EBCA6Bu; h ^= h >> 15;
+    h = (h ^ w.z) * 0x85EBCA6Bu; h ^= h >> 15;
+    h = (h ^ w.w) * 0x85EBCA6Bu; h ^= h >> 15;
+    return h | 1u;
+}
+
+Outcome op_printf(uvec4 a) {
+    uint number = atomicAdd(debug_log[CURSOR_WORD], RECORD_WORDS, SCOPE, 0, gl_SemanticsRelaxed) / RECORD_WORDS;
+    uint capacity = 1u << push.log_shift;
+    uint index = number & (capacity - 1);
+    uint at = RECORDS_BASE + RECORD_WORDS * index;
+    atomicStore(debug_log[at], a.x, SCOPE, 0, gl_SemanticsRelaxed);
+    atomicStore(debug_log[at + 1], a.y, SCOPE, 0, gl_SemanticsRelaxed);
+    atomicStore(debug_log[at + 2], a.z, SCOPE, 0, gl_SemanticsRelaxed);
+    atomicStore(debug_log[at + 3], a.w, SCOPE, 0, gl_SemanticsRelaxed);
+    atomicStore(debug_log[RECORDS_BASE + RECORD_WORDS * capacity + index], debug_stamp(number, a), SCOPE, 0,
+                gl_SemanticsRelaxed);
+    return done(number + 1);
+}

@@ -1,0 +1,67 @@
+// The completion queue, written by the device alone (PROTOCOL section 9).
+//
+// An entry is four words, each with the lap of its position, so that one read in part is never taken
+// for whole. A small result fills two of them; the others are brought up to date every
+// COMPLETION_REFRESH_LAPS laps, before their old laps could come round again.
+#ifndef QUEUE_GLSL
+#define QUEUE_GLSL
+
+uint lap_of(uint position) { return ((position >> push.queue_shift) + 1) & LAP_MASK; }
+
+uint in_queue(uint position) { return position & ((1u << push.queue_shift) - 1); }
+
+// Delivers the outcomes of the lanes in `mine`; the whole subgroup calls it.
+void complete(bool mine, uint slot, Outcome o) {
+    uvec4 who = subgroupBallot(mine);
+    uint base = 0;
+    if (gl_SubgroupInvocationID == 0)
+        base = atomicAdd(state[STATE_TAIL], subgroupBallotBitCount(who), SCOPE, 0, gl_SemanticsRelaxed);
+    base = subgroupBroadcastFirst(base);
+    if (mine) {
+        uint position = base + subgroupBallotExclusiveBitCount(who);
+        uint at = HEARTBEAT_WORDS * MAX_WORKERS + COMPLETION_WORDS * in_queue(position);
+        uint lap = lap_of(position);
+        uint tag = lap << LAP_SHIFT;
+        bool small = o.hi == 0 && (o.lo >> LAP_SHIFT) == 0;
+        uint kind = o.fault != 0 ? COMPLETION_FAULT : small ? COMPLETION_SHORT : COMPLETION_LONG;
+        uint second = o.fault != 0 ? (o.fault << 16) | o.detail : o.lo & 0xFFFFFF;
+        store_relaxed_completion(at, tag | (kind << COMPLETION_KIND_SHIFT) | slot);
+        store_relaxed_completion(at + 1, tag | second);
+        if (kind == COMPLETION_LONG || lap % COMPLETION_REFRESH_LAPS == 0) {
+            store_relaxed_completion(at + 2, tag | (o.lo >> 24) | ((o.hi & 0xFFFF) << 8));
+            store_relaxed_completion(at + 3, tag | (o.hi >> 16));
+        }
+        if (o.fault != 0) slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_FAULT;
+    }
+    uint ended = subgroupBallotBitCount(who);
+    uint faults = subgroupBallotBitCount(subgroupBallot(mine && o.fault != 0));
+    if (gl_SubgroupInvocationID == 0) {
+        if (ended != faults) atomicAdd(control[DONE_COUNT], ended - faults, SCOPE, 0, gl_SemanticsRelaxed);
+        if (faults != 0) atomicAdd(control[FAULT_COUNT], faults, SCOPE, 0, gl_SemanticsRelaxed);
+        atomicAdd(control[TENANT_FAIRNESS_BASE], ended, SCOPE, 0, gl_SemanticsRelaxed);
+    }
+}
+
+// Adds the lanes that executed `op` to its metric.
+void count_executions_of(bool executed, uint op) {
+    uint count = subgroupBallotBitCount(subgroupBallot(executed));
+    if (count != 0 && gl_SubgroupInvocationID == 0)
+        atomicAdd(control[METRICS_BASE + min(op, METRICS_WORDS - 1)], count, SCOPE, 0, gl_SemanticsRelaxed);
+}
+
+// Adds the executions of this turn to the metrics, one atomic for each opcode that occurs.
+void count_executions(bool executed, uint op) {
+    uint index = min(op, METRICS_WORDS - 1);
+    bool left = executed;
+    while (subgroupAny(left)) {
+        uint first = subgroupBallotFindLSB(subgroupBallot(left));
+        bool same = left && index == subgroupShuffle(index, first);
+        uint count = subgroupBallotBitCount(subgroupBallot(same));
+        if (gl_SubgroupInvocationID == first)
+            atomicAdd(control[METRICS_BASE + index], count, SCOPE, 0, gl_SemanticsRelaxed);
+        left = left && !same;
+        charge(1);
+    }
+}
+
+#endif
