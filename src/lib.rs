@@ -3,5 +3,6 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
+pub mod kernel;
 pub mod protocol;
 pub mod twin;

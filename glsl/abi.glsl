@@ -1,0 +1,167 @@
+// The constants that host and kernel share. Written by tools/spirv from src/protocol/abi.rs:
+// change them there.
+#ifndef RINGFENCE_ABI
+#define RINGFENCE_ABI
+
+// slot
+const uint SLOT_WORDS = 16u;
+const uint STATUS_WORD = 0u;
+const uint OPCODE_WORD = 1u;
+const uint TENANT_WORD = 2u;
+const uint PRIORITY_WORD = 3u;
+const uint ARG0_WORD = 4u;
+const uint ARGS_PER_SLOT = 12u;
+const uint MAX_RING_SLOTS = 0x0FFFFFFFu;
+const uint MAX_ENCODED_RING_SLOTS = 0x00100000u;
+const uint MIN_LIVE_RING_SLOTS = 16u;
+const uint STATUS_EMPTY = 0u;
+const uint STATUS_PUBLISHED = 1u;
+const uint STATUS_CLAIMED = 2u;
+const uint STATUS_DONE = 3u;
+const uint STATUS_WAIT_IO = 4u;
+const uint STATUS_YIELD = 5u;
+const uint STATUS_REQUEUE = 6u;
+const uint STATUS_FAULT = 7u;
+const uint PRIORITY_CRITICAL = 0u;
+const uint PRIORITY_HIGH = 1u;
+const uint PRIORITY_NORMAL = 2u;
+const uint PRIORITY_LOW = 3u;
+const uint PRIORITY_IDLE = 4u;
+const uint PRIORITY_LEVELS = 5u;
+
+// control
+const uint SHUTDOWN = 0u;
+const uint DONE_COUNT = 1u;
+const uint TENANT_BASE = 2u;
+const uint DEFAULT_TENANT_TABLE = 3u;
+const uint DEFAULT_TENANT_COUNT = 29u;
+const uint TENANT_QUOTA_BASE = 32u;
+const uint TENANT_FAIRNESS_BASE = 64u;
+const uint TENANT_FAIRNESS_WORDS = 32u;
+const uint METRICS_BASE = 96u;
+const uint METRICS_WORDS = 32u;
+const uint EPOCH = 128u;
+const uint PRIORITY_OFFSETS_BASE = 129u;
+const uint PRIORITY_OFFSETS_WORDS = 6u;
+const uint PRIORITY_STARVATION_COUNTER = 135u;
+const uint PRIORITY_FAIRNESS_BASE = 136u;
+const uint TENANT_COUNT = 141u;
+const uint LIMIT_BASE = 142u;
+const uint QUOTA_BASE = 143u;
+const uint FAIRNESS_BASE = 144u;
+const uint FAULT_COUNT = 145u;
+const uint OBSERVABLE_BASE = 160u;
+const uint CONTROL_MIN_WORDS = 160u;
+const uint MAX_ENCODED_OBSERVABLE_SLOTS = 0x00100000u;
+
+// opcode
+const uint OP_NOP = 0u;
+const uint OP_STORE_U32 = 1u;
+const uint OP_ATOMIC_ADD = 2u;
+const uint OP_LOAD_U32 = 3u;
+const uint OP_COMPARE_SWAP = 4u;
+const uint OP_MEMCPY = 5u;
+const uint OP_DFA_STEP = 6u;
+const uint OP_BATCH_FENCE = 7u;
+const uint OP_LOAD_MISS = 65533u;
+const uint OP_PRINTF = 65534u;
+const uint OP_PACKED_SLOT = 0x80000001u;
+const uint OP_SCAN = 0x80000010u;
+const uint OP_SHUTDOWN = 0xFFFFFFFFu;
+const uint SYSTEM_MASK = 0x80000000u;
+const uint MEMCPY_MAX_WORDS = 4096u;
+const uint DFA_ROW_WORDS = 256u;
+const uint PACKED_MAX_OPS = 23u;
+
+// fault
+const uint FAULT_UNKNOWN_OPCODE = 1u;
+const uint FAULT_BAD_OPERAND = 2u;
+const uint FAULT_UNAUTHORIZED = 3u;
+const uint FAULT_BAD_PACKED = 4u;
+const uint FAULT_OUT_OF_CREDITS = 5u;
+const uint FAULT_IO_ERROR = 6u;
+const uint FAULT_CANCELLED = 7u;
+const uint FAULT_DEVICE_LOST = 8u;
+const uint FAULT_USER_BASE = 128u;
+const uint FAULT_USER_LAST = 255u;
+
+// debug_log
+const uint CURSOR_WORD = 0u;
+const uint RECORDS_BASE = 1u;
+const uint RECORD_WORDS = 4u;
+const uint RECORD_CAPACITY = 64u;
+
+// io
+const uint IO_SLOT_WORDS = 8u;
+const uint IO_SLOT_COUNT = 64u;
+const uint IO_OP_TYPE = 0u;
+const uint IO_SRC_HANDLE = 1u;
+const uint IO_DST_HANDLE = 2u;
+const uint IO_OFFSET_LO = 3u;
+const uint IO_OFFSET_HI = 4u;
+const uint IO_BYTE_COUNT = 5u;
+const uint IO_STATUS = 6u;
+const uint IO_TAG = 7u;
+const uint IO_READ = 1u;
+const uint IO_WRITE = 2u;
+const uint IO_FENCE = 3u;
+const uint IO_STATUS_OK = 16u;
+const uint IO_STATUS_ERROR = 17u;
+
+// scan
+const uint SCAN_ROW_WORDS = 256u;
+const uint SCAN_SKIP = 0u;
+const uint SCAN_START = 256u;
+const uint SCAN_REPORT = 0x80000000u;
+const uint SCAN_STREAMS_PER_LANE = 2u;
+const uint SCAN_PIECE_ALIGN = 16u;
+const uint SCAN_STREAM_SLACK = 64u;
+const uint SCAN_SERIAL_MAX = 0x00010000u;
+const uint SCAN_CARRY_WORDS = 512u;
+const uint SCAN_PARALLEL = 0u;
+const uint SCAN_SERIAL = 1u;
+
+// live
+const uint LAP_SHIFT = 24u;
+const uint LAP_MASK = 255u;
+const uint ENTRY_SLOT_MASK = 0x000FFFFFu;
+const uint ENTRY_WIDE = 0x00800000u;
+const uint SUBMISSION_WORDS = 2u;
+const uint COMPLETION_WORDS = 4u;
+const uint COMPLETION_KIND_SHIFT = 20u;
+const uint COMPLETION_SHORT = 0u;
+const uint COMPLETION_LONG = 1u;
+const uint COMPLETION_FAULT = 2u;
+const uint COMPLETION_REFRESH_LAPS = 128u;
+const uint COMMAND_RUN = 0u;
+const uint COMMAND_WORDS = 16u;
+const uint HEARTBEAT_WORDS = 16u;
+const uint MAX_WORKERS = 256u;
+const uint STATE_HEAD = 0u;
+const uint STATE_TAIL = 16u;
+const uint STATE_DRAINING = 32u;
+const uint STATE_BATCHES = 48u;
+const uint BATCH_COMPLETE = 0x80000000u;
+const uint BATCH_BROKEN = 0xC0000000u;
+const uint RESOURCE_WORDS = 4u;
+const uint MAX_RESOURCES = 4096u;
+const uint RESOURCE_READ = 1u;
+const uint RESOURCE_WRITE = 2u;
+const uint FLAG_DRAIN = 1u;
+const uint LANE_CLAIM_COST = 16384u;
+
+// binding
+const uint BIND_CONTROL = 0u;
+const uint BIND_SLOTS = 1u;
+const uint BIND_SUBMISSION = 2u;
+const uint BIND_COMPLETION = 3u;
+const uint BIND_STATE = 4u;
+const uint BIND_DEBUG_LOG = 5u;
+const uint BIND_RESOURCES = 6u;
+const uint BINDING_COUNT = 7u;
+
+// spec
+const uint SPEC_SUBGROUP_SIZE = 0u;
+const uint SPEC_LOOPS = 1u;
+
+#endif
