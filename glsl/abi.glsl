@@ -82,6 +82,7 @@ const uint FAULT_OUT_OF_CREDITS = 5u;
 const uint FAULT_IO_ERROR = 6u;
 const uint FAULT_CANCELLED = 7u;
 const uint FAULT_DEVICE_LOST = 8u;
+const uint DETAIL_PRIORITY = 15u;
 const uint FAULT_USER_BASE = 128u;
 const uint FAULT_USER_LAST = 255u;
 

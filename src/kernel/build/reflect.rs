@@ -174,13 +174,13 @@ impl<'a> Reader<'a> {
         for mode in &self.module.execution_modes {
             match &mode.operands[..] {
                 [_, Operand::ExecutionMode(ExecutionMode::LocalSizeId), ids @ ..] => return self.sizes(ids),
-                [_, Operand::ExecutionMode(ExecutionMode::LocalSize), sizes @ ..] => {
-                    if let [Operand::LiteralBit32(x), Operand::LiteralBit32(y), Operand::LiteralBit32(z)] =
-                        *sizes
-                    {
-                        return Ok(([x, y, z], [None; 3]));
-                    }
-                }
+                &[
+                    _,
+                    Operand::ExecutionMode(ExecutionMode::LocalSize),
+                    Operand::LiteralBit32(x),
+                    Operand::LiteralBit32(y),
+                    Operand::LiteralBit32(z),
+                ] => return Ok(([x, y, z], [None; 3])),
                 _ => {}
             }
         }
