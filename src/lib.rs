@@ -3,6 +3,10 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 
+pub mod descriptor;
+pub mod io;
 pub mod kernel;
 pub mod protocol;
+pub mod readback;
+pub mod ring;
 pub mod twin;
