@@ -1,0 +1,250 @@
+//! The build script's checks, each shown to fail on a copy of the tree with that fault in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use ringfence::{kernel, protocol::abi};
+
+#[path = "../src/kernel/build/mod.rs"]
+#[allow(dead_code, reason = "the build script uses the rest")]
+mod shaders;
+
+use shaders::{Result, Table, abi_glsl, contract, lock, manifest, reflect};
+
+/// A private copy of `glsl/` and `spirv/`.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new(name: &str) -> Self {
+        let tree =
+            Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("build-{name}-{}", std::process::id())));
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["glsl", "spirv"] {
+            for file in lock::files(&root.join(folder)).unwrap() {
+                let copy = tree.0.join(file.strip_prefix(root).unwrap());
+                fs::create_dir_all(copy.parent().unwrap()).unwrap();
+                fs::copy(file, copy).unwrap();
+            }
+        }
+        tree
+    }
+
+    /// What `build.rs` checks before it embeds, in its order.
+    fn build(&self, tables: &[Table]) -> Result<()> {
+        let (glsl, spirv) = (self.0.join("glsl"), self.0.join("spirv"));
+        abi_glsl::check(&glsl, tables)?;
+        let entries = manifest::parse(&shaders::read_text(&glsl.join("modules"))?)?;
+        for module in lock::read_locked(&glsl, &spirv, &entries)? {
+            contract::check(&module.name, &reflect::reflect(&module.code)?, tables)?;
+        }
+        Ok(())
+    }
+
+    fn edit(&self, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        let path = self.0.join(file);
+        fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn append(text: &'static str) -> impl FnOnce(Vec<u8>) -> Vec<u8> {
+    move |mut bytes| {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
+    }
+}
+
+fn remove(line_start: &'static str) -> impl FnOnce(Vec<u8>) -> Vec<u8> {
+    move |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        let kept: Vec<_> = text.lines().filter(|line| !line.starts_with(line_start)).collect();
+        (kept.join("\n") + "\n").into_bytes()
+    }
+}
+
+type Fault = fn(&Tree);
+
+/// Each fault, and what the message must contain: what is wrong, and what to do.
+const FAULTS: &[(&str, Fault, &[&str])] = &[
+    (
+        "edited-glsl",
+        |t| t.edit("glsl/modules", append("# a comment\n")),
+        &["--features shaderc", "tools/spirv"],
+    ),
+    (
+        "new-glsl",
+        |t| fs::write(t.0.join("glsl/new.glsl"), "").unwrap(),
+        &["--features shaderc", "tools/spirv"],
+    ),
+    (
+        "edited-abi",
+        |t| t.edit("glsl/abi.glsl", append("// more\n")),
+        &["abi.glsl line", "// more", "tools/spirv"],
+    ),
+    ("flipped-bit", |t| t.edit("spirv/core.spv", flip), &["core.spv", "damaged", "tools/spirv"]),
+    ("cut-module", |t| t.edit("spirv/core.spv", |mut b| (b.pop(), b).1), &["core.spv", "damaged"]),
+    ("no-module", |t| fs::remove_file(t.0.join("spirv/core.spv")).unwrap(), &["core.spv", "tools/spirv"]),
+    ("no-lock", |t| fs::remove_file(t.0.join("spirv/lock")).unwrap(), &["spirv/lock"]),
+    ("no-hash", |t| t.edit("spirv/lock", remove("glsl ")), &["no 'glsl'", "tools/spirv"]),
+    ("short-lock", |t| t.edit("spirv/lock", remove("module core")), &["different modules", "tools/spirv"]),
+    ("bad-lock", |t| t.edit("spirv/lock", append("nonsense\n")), &["malformed", "tools/spirv"]),
+    ("old-compiler", |t| t.edit("spirv/lock", old_compiler), &["shaderc 0.1.0", "tools/spirv"]),
+];
+
+fn flip(mut bytes: Vec<u8>) -> Vec<u8> {
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    bytes
+}
+
+fn old_compiler(bytes: Vec<u8>) -> Vec<u8> {
+    String::from_utf8(bytes).unwrap().replace(lock::COMPILER, "shaderc 0.1.0").into_bytes()
+}
+
+#[test]
+fn every_fault_fails_the_build_and_says_what_to_do() {
+    for (name, fault, expected) in FAULTS {
+        let tree = Tree::new(name);
+        tree.build(abi::TABLES).unwrap_or_else(|e| panic!("{name}: the unchanged copy fails: {e}"));
+        fault(&tree);
+        let message = tree.build(abi::TABLES).expect_err(name);
+        for phrase in *expected {
+            assert!(message.contains(phrase), "{name}: no '{phrase}' in: {message}");
+        }
+    }
+}
+
+#[test]
+fn every_changed_constant_fails_the_build() {
+    let tree = Tree::new("constants");
+    for (t, (_, rows)) in abi::TABLES.iter().enumerate() {
+        for r in 0..rows.len() {
+            let mut changed = rows.to_vec();
+            changed[r].1 ^= 1;
+            let mut tables = abi::TABLES.to_vec();
+            tables[t].1 = &changed;
+            let message = tree.build(&tables).expect_err(rows[r].0);
+            assert!(message.contains(rows[r].0) && message.contains("tools/spirv"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn line_ends_make_no_difference() {
+    let tree = Tree::new("crlf");
+    for file in lock::files(&tree.0.join("glsl")).unwrap() {
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace('\n', "\r\n")).unwrap();
+    }
+    tree.build(abi::TABLES).unwrap();
+}
+
+#[test]
+fn the_manifest_is_parsed_strictly() {
+    let entries = manifest::parse("# comment\n\n b  x/y.comp  A B=2 # tail\na z.comp\n").unwrap();
+    let names: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.source.as_str())).collect();
+    assert_eq!(names, [("a", "z.comp"), ("b", "x/y.comp")]);
+    assert_eq!(entries[1].defines, [("A".into(), None), ("B".into(), Some("2".into()))]);
+    for (text, phrase) in [
+        ("core", "names no source file"),
+        ("a x.comp\na y.comp", "line 2: module 'a' is listed twice"),
+        ("Core x.comp", "no module name"),
+        ("../a x.comp", "no module name"),
+        ("a ../x.comp", "inside glsl/"),
+        ("a /x.comp", "inside glsl/"),
+        ("a x.comp -DA", "no definition"),
+        ("a x.comp =1", "no definition"),
+    ] {
+        let message = manifest::parse(text).expect_err(text);
+        assert!(message.contains(phrase), "{text}: {message}");
+    }
+}
+
+#[test]
+fn the_contract_names_what_no_table_lists() {
+    const TABLES: &[Table] =
+        &[("binding", &[("BIND_A", 0), ("BINDING_COUNT", 1)]), ("spec", &[("SPEC_A", 0)])];
+    let binding = |set, binding, storage_buffer| reflect::Binding { set, binding, storage_buffer };
+    for (bindings, spec_ids, phrase) in [
+        (vec![binding(0, 0, true)], vec![0], ""),
+        (vec![binding(0, 1, true)], vec![], "set 0, binding 1"),
+        (vec![binding(1, 0, true)], vec![], "set 1, binding 0"),
+        (vec![binding(0, 0, false)], vec![], "something else than a storage buffer"),
+        (vec![], vec![1], "constant with id 1"),
+    ] {
+        let reflection = reflect::Reflection {
+            bindings: bindings.into_iter().collect(),
+            spec_ids: spec_ids.into_iter().collect(),
+            ..Default::default()
+        };
+        match contract::check("core", &reflection, TABLES) {
+            Ok(()) => assert_eq!(phrase, ""),
+            Err(message) => assert!(!phrase.is_empty() && message.contains(phrase), "{message}"),
+        }
+        contract::check("probe_x", &reflection, TABLES).unwrap();
+    }
+}
+
+#[test]
+fn the_embedded_modules_are_what_the_files_reflect() {
+    for module in kernel::modules() {
+        let found = reflect::reflect(module.bytes()).unwrap();
+        assert_eq!(module.loops, found.loops, "{}", module.name);
+        assert_eq!(module.local_size, found.local_size, "{}", module.name);
+        assert_eq!(module.local_size_spec, found.local_size_spec, "{}", module.name);
+        assert_eq!(module.bindings.len(), found.bindings.len(), "{}", module.name);
+        assert!(module.spec_ids.iter().eq(&found.spec_ids), "{}", module.name);
+        assert!(module.capabilities.iter().eq(&found.capabilities), "{}", module.name);
+        assert_eq!(module.push_constant_bytes, found.push_constant_bytes, "{}", module.name);
+    }
+}
+
+#[test]
+fn the_lock_names_the_compiler_that_cargo_pins() {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let version = lock::COMPILER.strip_prefix("shaderc ").unwrap();
+    assert!(manifest.contains(&format!("shaderc = {{ version = \"={version}\"")));
+}
+
+#[test]
+fn malformed_modules_are_errors() {
+    let header = |bound: u32| [0x0723_0203, 0x0001_0500, 0, bound, 0].map(u32::to_le_bytes).concat();
+    for (code, phrase) in [
+        (vec![], "shorter than"),
+        (vec![3, 2, 35, 7, 0], "whole number of words"),
+        ([0; 20].to_vec(), "instead of SPIR-V"),
+        (header(0), "id bound"),
+        ([header(9), 0u32.to_le_bytes().to_vec()].concat(), "claims 0 words"),
+        ([header(9), 0x0002_0011u32.to_le_bytes().to_vec()].concat(), "claims 2 words of 1"),
+        (header(9), "entry points"),
+    ] {
+        let message = reflect::reflect(&code).expect_err(phrase);
+        assert!(message.contains(phrase), "{phrase}: {message}");
+    }
+}
+
+proptest! {
+    /// rspirv panics on some of these (DESIGN fact 18); `reflect` must not.
+    #[test]
+    fn no_mutation_of_a_module_panics(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut code = which.get(kernel::modules()).bytes().to_vec();
+        for (at, value) in changes {
+            let at = at.index(code.len());
+            code[at] = value;
+        }
+        if let Some(cut) = cut {
+            code.truncate(cut.index(code.len()));
+        }
+        let _ = reflect::reflect(&code);
+    }
+}
