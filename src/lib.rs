@@ -10,3 +10,4 @@ pub mod protocol;
 pub mod readback;
 pub mod ring;
 pub mod twin;
+pub mod vulkan;
