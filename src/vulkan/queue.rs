@@ -63,9 +63,10 @@ impl Gpu {
         signals: &[(&Timeline, u64)],
     ) -> Result<()> {
         let raw: Vec<vk::CommandBuffer> = commands.iter().map(|c| c.raw()).collect();
+        let stages = vk::PipelineStageFlags::COMPUTE_SHADER | vk::PipelineStageFlags::TRANSFER;
         // SAFETY: each `Commands` is fully recorded and for simultaneous use, keeps what it uses,
-        // and waits for this submission before it goes.
-        let ticket = unsafe { self.submit_raw(&raw, waits, signals) }?;
+        // and waits for this submission before it goes. All its work is in these stages.
+        let ticket = unsafe { self.submit_at(&raw, stages, waits, signals) }?;
         for commands in commands {
             commands.in_use.mark(ticket);
         }
@@ -88,10 +89,24 @@ impl Gpu {
         waits: &[(&Timeline, u64)],
         signals: &[(&Timeline, u64)],
     ) -> Result<u64> {
+        // SAFETY: by this function's own contract.
+        unsafe { self.submit_at(commands, vk::PipelineStageFlags::ALL_COMMANDS, waits, signals) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Gpu::submit_raw`]; what must wait is in `stages`.
+    unsafe fn submit_at(
+        &self,
+        commands: &[vk::CommandBuffer],
+        stages: vk::PipelineStageFlags,
+        waits: &[(&Timeline, u64)],
+        signals: &[(&Timeline, u64)],
+    ) -> Result<u64> {
         self.lost.check()?;
         let wait_semaphores: Vec<_> = waits.iter().map(|(t, _)| t.raw()).collect();
         let wait_values: Vec<_> = waits.iter().map(|&(_, value)| value).collect();
-        let wait_stages = vec![vk::PipelineStageFlags::ALL_COMMANDS; waits.len()];
+        let wait_stages = vec![stages; waits.len()];
         let mut signal_semaphores: Vec<_> = signals.iter().map(|(t, _)| t.raw()).collect();
         let mut signal_values: Vec<_> = signals.iter().map(|&(_, value)| value).collect();
         signal_semaphores.push(self.tracker.raw());
@@ -101,15 +116,19 @@ impl Gpu {
             if let Some(last) = signal_values.last_mut() {
                 *last = ticket;
             }
-            let mut values = vk::TimelineSemaphoreSubmitInfo::default()
-                .wait_semaphore_values(&wait_values)
-                .signal_semaphore_values(&signal_values);
-            let submit = vk::SubmitInfo::default()
+            // An empty slice has a pointer all the same, which the validation layer dislikes.
+            let mut values =
+                vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&signal_values);
+            if !waits.is_empty() {
+                values = values.wait_semaphore_values(&wait_values);
+            }
+            let mut submit = vk::SubmitInfo::default()
                 .command_buffers(commands)
-                .wait_semaphores(&wait_semaphores)
-                .wait_dst_stage_mask(&wait_stages)
                 .signal_semaphores(&signal_semaphores)
                 .push_next(&mut values);
+            if !waits.is_empty() {
+                submit = submit.wait_semaphores(&wait_semaphores).wait_dst_stage_mask(&wait_stages);
+            }
             // SAFETY: the queue is ours alone here; the semaphores are borrowed, and wait for this
             // submission before they go; the caller vouches for the command buffers.
             unsafe { self.device.queue_submit(queue, &[submit], vk::Fence::null()) }
