@@ -1,0 +1,204 @@
+"""docs/performance.md out of the records that tools/bench stores.
+
+The goals are those of the project's design; each is a function of one driver's results. Where a goal is not
+met, the page says by how much: nothing in it is written by hand.
+"""
+
+# Speed goals hold on this driver; the others must be correct, and their figures are printed.
+GOAL_DRIVER = "lavapipe-25.0"
+# Two threads that exchange a cache line faster than this sit on near cores.
+NEAR_NS = 250
+
+
+class Results:
+    """The results of one driver by bench."""
+
+    def __init__(self, records):
+        self.records = {record["bench"]: record for record in records}
+
+    def get(self, bench, *path):
+        """A figure, or None when the bench gave none."""
+        value = (self.records.get(bench) or {}).get("result")
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def case(self, patterns, key):
+        """A figure of the scan bench for so many patterns."""
+        for case in self.get("scan", "cases") or []:
+            if case.get("patterns") == patterns:
+                return case.get(key)
+        return None
+
+    def near(self, bench):
+        floor = self.get(bench, "floor_p50_ns")
+        return floor is not None and floor < NEAR_NS
+
+
+def goals(r):
+    """(goal, measured, limit, unit, whether more is better) for one driver; figures may be None."""
+
+    def scaled(value, factor, plus=0):
+        return None if value is None else value * factor + plus
+
+    rows = []
+    for ring in (256, 65536):
+        bench = f"latency-{ring}"
+        floor = r.get(bench, "floor_p50_ns")
+        where = "near" if r.near(bench) else "far"
+        rows += [
+            (f"publish to seen, p50, ring of {ring:,} (0.25 us + 1.5 floors)", r.get(bench, "p50_ns"),
+             scaled(floor, 1.5, 250), "ns", False),
+            (f"publish to seen, p99, ring of {ring:,} (0.5 us + 1.8 floors)", r.get(bench, "p99_ns"),
+             scaled(floor, 1.8, 500), "ns", False),
+            (f"times below epoch mode, ring of {ring:,} ({where} cores)", r.get(bench, "submit_ratio"),
+             120 if where == "near" else 70, "x", True),
+            (f"open loop at {r.get(bench, 'open_loop', 'rate') or 20000:,}/s, p99, ring of {ring:,}",
+             r.get(bench, "open_loop", "p99_ns"), 50_000, "ns", False),
+        ]
+    where = "near" if r.near("throughput-64") else "far"
+    rows += [
+        (f"verified slots with 64 in flight ({where} cores)", r.get("throughput-64", "slots_per_s"),
+         25e6 if where == "near" else 12e6, "slots/s", True),
+        ("first verified slot, warm", r.get("startup", "warm_ms"), 60, "ms", False),
+        ("scan, 96 literals", r.case(96, "slots_gbps"), 2, "GB/s", True),
+        ("scan, 96 literals, of the bare kernel", ratio(r.case(96, "slots_gbps"), r.case(96, "bare_gbps")), 0.9,
+         "x", True),
+        ("scan, 2,500 words, of 96 literals", ratio(r.case(2500, "slots_gbps"), r.case(96, "slots_gbps")), 0.6,
+         "x", True),
+        ("scan, 2,500 words, of aho-corasick on one thread",
+         ratio(r.case(2500, "slots_gbps"), r.case(2500, "aho_corasick_gbps")), 4, "x", True),
+    ]
+    return rows
+
+
+def ratio(a, b):
+    return a / b if a is not None and b else None
+
+
+def show(value, unit):
+    """A figure with its unit, at three significant digits."""
+    if value is None:
+        return "-"
+    if unit == "ns":
+        return f"{value / 1000:.3g} us"
+    if unit == "slots/s":
+        return f"{value / 1e6:.3g} M/s"
+    if unit == "x":
+        return f"{value:.3g}x"
+    return f"{value:.3g} {unit}".strip()
+
+
+def met(measured, limit, more):
+    """True, False, or None where a figure is missing."""
+    if measured is None or limit is None:
+        return None
+    return measured >= limit if more else measured <= limit
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+
+
+def page(records):
+    by_driver = {}
+    for record in records:
+        by_driver.setdefault(record["driver"], []).append(record)
+    drivers = {name: Results(found) for name, found in sorted(by_driver.items())}
+    parts = [
+        "# Performance\n\n"
+        "Written by `tools/bench`; change the program, not this page. Each figure is that of the run with the "
+        "median of its bench. \"Floor\" is what two host threads take to exchange one cache line in the same "
+        "run; it depends on which cores they got. How each bench measures is told by "
+        "`ringfence bench --help`.\n",
+        goals_section(drivers),
+        *figures(drivers),
+        losses(drivers),
+        origin(records),
+    ]
+    return "\n".join(parts)
+
+
+def goals_section(drivers):
+    names = list(drivers)
+    columns = {name: goals(result) for name, result in drivers.items()}
+    rows = []
+    for index in range(max(map(len, columns.values()))):
+        first = columns.get(GOAL_DRIVER, columns[names[0]])[index]
+        cells = [first[0], f"{'>=' if first[4] else '<='} {show(first[2], first[3])}"]
+        for name in names:
+            _, measured, limit, unit, more = columns[name][index]
+            verdict = {True: "", False: " (missed)", None: ""}[met(measured, limit, more)]
+            cells.append(show(measured, unit) + (verdict if name == GOAL_DRIVER else ""))
+        rows.append(cells)
+    return (
+        f"## Goals\n\nThe goals are set for {GOAL_DRIVER}; the limit shown is the one that its own run sets.\n\n"
+        + table(["goal", "limit", *names], rows)
+    )
+
+
+def figures(drivers):
+    latency = [
+        [name, f"{ring:,}", *(show(r.get(f"latency-{ring}", key), "ns") for key in
+                              ("p50_ns", "p99_ns", "p999_ns", "submit_p50_ns", "floor_p50_ns")),
+         *(show(r.get(f"latency-{ring}", "open_loop", key), "ns") for key in ("p50_ns", "p99_ns", "p999_ns"))]
+        for name, r in drivers.items() for ring in (256, 65536)
+    ]
+    yield "## Latency\n\nOne slot at a time, publish to seen and checked.\n\n" + table(
+        ["driver", "ring", "p50", "p99", "p99.9", "epoch mode p50", "floor p50", "open loop p50", "p99", "p99.9"],
+        latency)
+    throughput = [
+        [name, f"{n:,}", show(r.get(f"throughput-{n}", "slots_per_s"), "slots/s"),
+         r.get(f"throughput-{n}", "dispatches") if r.get(f"throughput-{n}") else "-",
+         show(r.get(f"throughput-{n}", "floor_p50_ns"), "ns")]
+        for name, r in drivers.items() for n in (1, 64, 4096)
+    ]
+    yield "## Throughput\n\nSlots completed and verified.\n\n" + table(
+        ["driver", "in flight", "slots", "dispatches", "floor p50"], throughput)
+    scan = [
+        [name, case.get("patterns"), case.get("workers"),
+         *(show(case.get(key), "GB/s") for key in ("slots_gbps", "bare_gbps", "aho_corasick_gbps"))]
+        for name, r in drivers.items() for case in r.get("scan", "cases") or []
+    ]
+    yield "## Scan\n\nText in memory. \"Bare\" is one dispatch of the same automaton without slots.\n\n" + table(
+        ["driver", "patterns", "workers", "through slots", "bare", "aho-corasick, one thread"], scan)
+    startup = [[name, show(r.get("startup", "cold_ms"), "ms"), show(r.get("startup", "warm_ms"), "ms")]
+               for name, r in drivers.items()]
+    yield "## Start-up\n\nProcess start to the first verified slot; cold is with the driver's cache empty.\n\n" + table(
+        ["driver", "cold", "warm"], startup)
+
+
+def losses(drivers):
+    lines = []
+    for name, result in drivers.items():
+        for goal, measured, limit, unit, more in goals(result):
+            if met(measured, limit, more) is False:
+                factor = limit / measured if more else measured / limit
+                whose = "" if name == GOAL_DRIVER else " (no goal for this driver)"
+                lines.append(f"- {name}: {goal}: {show(measured, unit)}, wanted {'>=' if more else '<='} "
+                             f"{show(limit, unit)}; short by a factor of {factor:.2f}{whose}.")
+        for case in result.get("scan", "cases") or []:
+            ours, theirs = case.get("slots_gbps"), case.get("aho_corasick_gbps")
+            if ours is not None and theirs is not None and ours < theirs:
+                lines.append(f"- {name}: scanning for {case.get('patterns')} patterns is slower than the "
+                             f"aho-corasick crate on one thread: {ours:.3g} against {theirs:.3g} GB/s.")
+        for bench, record in result.records.items():
+            if record.get("problem"):
+                lines.append(f"- {name}: the bench {bench} did not finish: {record['problem']}.")
+            elif bench.startswith("latency") and met(result.get(bench, "submit_ratio"), 1, True) is False:
+                lines.append(f"- {name}: {bench}: live mode is slower than one submission per job.")
+    absent = [goal for goal, measured, *_ in goals(drivers.get(GOAL_DRIVER, Results([]))) if measured is None]
+    if absent:
+        lines.append(f"- {GOAL_DRIVER}: not measured: {'; '.join(absent)}.")
+    return "## Where it loses\n\n" + ("\n".join(lines) or "No goal was missed in these runs.") + "\n"
+
+
+def origin(records):
+    rows = [[r["driver"], (r.get("result") or {}).get("device", "-"), (r.get("result") or {}).get("driver", "-"),
+             (r.get("result") or {}).get("mode", "-"), f"`{r['command']}`", r["runs"], r["commit"], r["date"]]
+            for r in records]
+    machines = sorted({f"- {r['machine']}; {r['rustc']}: {', '.join(sorted({q['driver'] for q in records if q['machine'] == r['machine']}))}"
+                       for r in records})
+    return ("## Where the figures come from\n\n" + "\n".join(machines) + "\n\n"
+            + table(["driver", "device", "as reported", "mode", "command", "runs", "commit", "date"], rows))
