@@ -1,0 +1,149 @@
+//! The kernel around the opcodes, as one worker that runs slot after slot.
+#![forbid(unsafe_code)]
+
+use super::{
+    Outcome, atomic_add, bad_operand, batch_fence, compare_swap, dfa_step, load_u32, memcpy, nop,
+    packed_slot, printf, shutdown, store_u32, unknown,
+};
+use crate::protocol::words::word_at;
+use crate::protocol::{
+    ARG0_WORD, CONTROL_MIN_WORDS, DONE_COUNT, FAULT_COUNT, Fault, FaultCode, METRICS_BASE, METRICS_WORDS,
+    OPCODE_WORD, PRIORITY_FAIRNESS_BASE, PRIORITY_LEVELS, PRIORITY_WORD, ProtocolError, SHUTDOWN, SlotArgs,
+    SlotWords, TENANT_FAIRNESS_BASE, fault, opcode, try_encode_control, try_encode_empty_debug_log,
+};
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// How each slot ended, in the order of the batch.
+    pub slots: Vec<Outcome>,
+    /// How the fence ended.
+    pub fence: Outcome,
+}
+
+/// The state that opcodes act on. Everything runs as the system tenant 0, which may name any word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// At least `CONTROL_MIN_WORDS` words.
+    pub(super) control: Vec<u32>,
+    pub(super) tables: Vec<Vec<u32>>,
+    /// 1 + 5 * capacity words, the capacity a power of two.
+    pub(super) debug_log: Vec<u32>,
+    pub(super) log_capacity: u32,
+    /// A SHUTDOWN waits for what was published before it.
+    pub(super) draining: bool,
+}
+
+impl Machine {
+    /// A machine with a fresh control buffer of one tenant, the registered DFA tables, and an empty
+    /// debug log.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] for sizes that the encoders refuse.
+    pub fn new(observables: u32, tables: Vec<Vec<u32>>, log_capacity: u32) -> Result<Self, ProtocolError> {
+        let words = |bytes: Vec<u8>| (0..).map_while(|i| word_at(&bytes, i)).collect();
+        Ok(Self {
+            control: words(try_encode_control(false, 1, observables)?),
+            tables,
+            debug_log: words(try_encode_empty_debug_log(log_capacity)?),
+            log_capacity,
+            draining: false,
+        })
+    }
+
+    /// The control buffer.
+    #[must_use]
+    pub fn control(&self) -> &[u32] {
+        &self.control
+    }
+
+    /// The control buffer, to prepare it.
+    pub fn control_mut(&mut self) -> &mut [u32] {
+        &mut self.control
+    }
+
+    /// The debug log.
+    #[must_use]
+    pub fn debug_log(&self) -> &[u32] {
+        &self.debug_log
+    }
+
+    /// Words of the control buffer.
+    pub(super) fn control_words(&self) -> u32 {
+        // Bounded by the encoder, 160 + 1,048,576.
+        self.control.len() as u32
+    }
+
+    /// Observables of the control buffer.
+    pub(super) fn observables(&self) -> u32 {
+        self.control_words() - CONTROL_MIN_WORDS
+    }
+
+    /// Runs the slots of a batch one after another, and then its fence.
+    ///
+    /// After a SHUTDOWN has drained, whatever comes ends as CANCELLED and changes nothing.
+    pub fn run_batch(&mut self, slots: &[SlotWords], fence: &SlotWords) -> BatchOutcome {
+        if self.control[SHUTDOWN as usize] != 0 && self.draining {
+            let cancelled = Err(Fault::new(FaultCode::Cancelled, 0));
+            return BatchOutcome { slots: vec![cancelled; slots.len()], fence: cancelled };
+        }
+        let ended = slots.iter().map(|words| self.run_slot(words, 0)).collect();
+        let fence = self.run_slot(fence, slots.len() as u32);
+        if self.draining {
+            self.control[SHUTDOWN as usize] = 1;
+        }
+        BatchOutcome { slots: ended, fence }
+    }
+
+    /// Runs one slot and counts it. `batch_count` is how many slots the batch has that this slot may
+    /// be the fence of; 0 for a slot that is not one's fence.
+    fn run_slot(&mut self, words: &SlotWords, batch_count: u32) -> Outcome {
+        let op = words[OPCODE_WORD as usize];
+        let level = words[PRIORITY_WORD as usize];
+        let args: SlotArgs = std::array::from_fn(|i| words[ARG0_WORD as usize + i]);
+        let outcome = if level >= PRIORITY_LEVELS {
+            Err(bad_operand(fault::DETAIL_PRIORITY))
+        } else {
+            self.add(PRIORITY_FAIRNESS_BASE + level, 1);
+            match op {
+                opcode::BATCH_FENCE => self.counted(op, |m| batch_fence::execute(m, &args, batch_count)),
+                opcode::PACKED_SLOT => packed_slot::execute(self, &args),
+                _ => self.execute_op(op, &args),
+            }
+        };
+        self.add(if outcome.is_ok() { DONE_COUNT } else { FAULT_COUNT }, 1);
+        self.add(TENANT_FAIRNESS_BASE, 1);
+        outcome
+    }
+
+    /// Executes one operation, of a slot of its own or within a packed one, and counts it.
+    pub(super) fn execute_op(&mut self, op: u32, args: &SlotArgs) -> Outcome {
+        self.counted(op, |m| match op {
+            opcode::NOP => nop::execute(m, args),
+            opcode::STORE_U32 => store_u32::execute(m, args),
+            opcode::ATOMIC_ADD => atomic_add::execute(m, args),
+            opcode::LOAD_U32 => load_u32::execute(m, args),
+            opcode::COMPARE_SWAP => compare_swap::execute(m, args),
+            opcode::MEMCPY => memcpy::execute(m, args),
+            opcode::DFA_STEP => dfa_step::execute(m, args),
+            opcode::PRINTF => printf::execute(m, args),
+            opcode::SHUTDOWN => shutdown::execute(m, args),
+            _ => unknown::execute(m, args),
+        })
+    }
+
+    /// Counts an execution of `op`, unless it faulted.
+    fn counted(&mut self, op: u32, execute: impl FnOnce(&mut Self) -> Outcome) -> Outcome {
+        let outcome = execute(self);
+        if outcome.is_ok() {
+            self.add(METRICS_BASE + op.min(METRICS_WORDS - 1), 1);
+        }
+        outcome
+    }
+
+    /// Adds to a control word, modulo 2^32.
+    fn add(&mut self, word: u32, amount: u32) {
+        let word = &mut self.control[word as usize];
+        *word = word.wrapping_add(amount);
+    }
+}
