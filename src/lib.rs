@@ -9,5 +9,6 @@ pub mod kernel;
 pub mod protocol;
 pub mod readback;
 pub mod ring;
+pub mod runtime;
 pub mod twin;
 pub mod vulkan;

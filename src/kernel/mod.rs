@@ -1,7 +1,9 @@
 //! The compiled kernel: modules embedded by `build.rs`, cut by opcode family (see docs/building.md).
 
+mod family;
 mod module;
 
+pub(crate) use family::{is_wide, smallest};
 use module::Aligned;
 pub use module::{Binding, Module};
 

@@ -1,0 +1,37 @@
+//! Which module serves which opcodes: the smallest that has them all is the fastest (DESIGN fact 10).
+
+use super::{Module, module};
+use crate::protocol::abi::opcode::*;
+
+/// Lane-sized opcodes that every module has.
+const CORE: &[u32] = &[
+    OP_NOP,
+    OP_STORE_U32,
+    OP_ATOMIC_ADD,
+    OP_LOAD_U32,
+    OP_COMPARE_SWAP,
+    OP_MEMCPY,
+    OP_DFA_STEP,
+    OP_BATCH_FENCE,
+    OP_PRINTF,
+    OP_PACKED_SLOT,
+    OP_SHUTDOWN,
+];
+
+/// Modules by growing size, with what each has beyond [`CORE`].
+const FAMILIES: &[(&str, &[u32])] = &[("core", &[]), ("scan", &[OP_SCAN])];
+
+/// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
+/// so they ask for nothing.
+pub(crate) fn smallest(opcodes: &[u32]) -> Option<&'static Module> {
+    let known = |op: &u32| CORE.contains(op) || FAMILIES.iter().any(|(_, more)| more.contains(op));
+    let serves =
+        |more: &[u32]| opcodes.iter().filter(|op| known(op)).all(|op| CORE.contains(op) || more.contains(op));
+    FAMILIES.iter().find(|(_, more)| serves(more)).and_then(|(name, _)| module(name))
+}
+
+/// A whole subgroup works on one slot of this opcode.
+#[inline]
+pub(crate) const fn is_wide(opcode: u32) -> bool {
+    opcode == OP_SCAN
+}

@@ -1,0 +1,236 @@
+//! Building a runtime.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::Duration;
+
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
+
+use super::batch::BatchValues;
+use super::buffers::Buffers;
+use super::engine::{Engine, EngineOptions};
+use super::error::RuntimeError;
+use super::launcher::{Launcher, Requests, Running};
+use super::layout::Layout;
+use super::mode::Mode;
+use super::shared::{Owner, Reaper, Shared, Submission};
+use super::{Runtime, upload};
+use crate::kernel;
+use crate::protocol::abi::control::{MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE};
+use crate::protocol::abi::debug_log::RECORD_CAPACITY;
+use crate::protocol::abi::live::{COMMAND_RUN, MAX_WORKERS};
+use crate::protocol::abi::slot::{MAX_ENCODED_RING_SLOTS, MIN_LIVE_RING_SLOTS};
+use crate::protocol::{priority_offsets, try_encode_control};
+use crate::vulkan::{Gpu, OpenOptions, Timeline};
+
+/// Options of a runtime, all with defaults.
+#[derive(Clone)]
+pub struct RuntimeBuilder {
+    gpu: Option<Arc<Gpu>>,
+    device: Option<String>,
+    mode: Mode,
+    slots: u32,
+    observables: u32,
+    records: u32,
+    workers: Option<u32>,
+    opcodes: Vec<u32>,
+    linger: Duration,
+    patience: Duration,
+    loop_budget: Option<u32>,
+}
+
+impl Default for RuntimeBuilder {
+    fn default() -> Self {
+        Self {
+            gpu: None,
+            device: None,
+            mode: Mode::Auto,
+            slots: 256,
+            observables: 64,
+            records: RECORD_CAPACITY,
+            workers: None,
+            opcodes: Vec::new(),
+            linger: Duration::from_millis(2),
+            patience: Duration::from_secs(30),
+            loop_budget: None,
+        }
+    }
+}
+
+impl RuntimeBuilder {
+    /// The device to open, by index or part of its name. Default: the best one.
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// An opened device, or a caller's own ([`Gpu::adopt`]).
+    pub fn gpu(mut self, gpu: Arc<Gpu>) -> Self {
+        self.gpu = Some(gpu);
+        self
+    }
+
+    /// How the kernel is kept running. Default: [`Mode::Auto`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Slots of the slab, 16 to 1,048,576: how many jobs can be on their way. Default: 256.
+    pub fn slots(mut self, slots: u32) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Observable words behind the control buffer's fixed part, up to 1,048,576. Default: 64.
+    pub fn observables(mut self, observables: u32) -> Self {
+        self.observables = observables;
+        self
+    }
+
+    /// Records of the debug log, a power of two up to 65,536. Default: 64.
+    pub fn debug_records(mut self, records: u32) -> Self {
+        self.records = records;
+        self
+    }
+
+    /// Workers that run side by side, 1 to 256. Default: on a CPU driver one less than there are
+    /// cores, else 1 for each few compute units, as the device has them.
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Opcodes beyond the core set that will be submitted; the smallest kernel that has them is
+    /// taken. One that no kernel has ends in FAULT `UNKNOWN_OPCODE`.
+    pub fn opcodes(mut self, opcodes: &[u32]) -> Self {
+        self.opcodes = opcodes.to_vec();
+        self
+    }
+
+    /// How long a kernel stays without work in live mode. Default: 2 ms.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// How long nothing may end while something is outstanding before the device counts as hung.
+    /// Default: 30 s, since a first dispatch may compile for seconds.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Loop turns that a worker spends at most before the next takes over; the driver's own limit is
+    /// kept in any case. Smaller bounds a dispatch in time on devices that kill long ones.
+    pub fn loop_budget(mut self, turns: u32) -> Self {
+        self.loop_budget = Some(turns);
+        self
+    }
+
+    /// Opens the device, builds the kernel and starts the launcher. No dispatch is in flight until
+    /// the first submission.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadOption`] for an option out of range; what Vulkan refuses.
+    pub fn build(self) -> Result<Runtime, RuntimeError> {
+        self.check()?;
+        let gpu = match self.gpu {
+            Some(gpu) => gpu,
+            None => Gpu::open(&OpenOptions { device: self.device, ..OpenOptions::default() })?,
+        };
+        let mode = match self.mode {
+            Mode::Auto => super::choose_mode(&gpu),
+            mode => mode,
+        };
+        let workers = self.workers.unwrap_or_else(|| default_workers(&gpu));
+        let module = kernel::smallest(&self.opcodes).ok_or_else(|| RuntimeError::Host {
+            what: "no kernel module is embedded",
+            error: "the build left spirv/ out".into(),
+        })?;
+        let layout = Layout::new(self.slots, self.observables, self.records);
+        let buffers = Buffers::new(&gpu, &layout)?;
+        let options =
+            EngineOptions { module, workers, patience: self.patience, loop_budget: self.loop_budget };
+        let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
+        let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
+
+        upload(&gpu, &buffers.control, &initial_control(self.slots, self.observables))?;
+        buffers.submission_words()[COMMAND_RUN as usize].store(1, Ordering::Release);
+        buffers.publish_fence();
+
+        let shared = Arc::new(Shared {
+            layout,
+            buffers,
+            owners: (0..self.slots).map(|_| Owner::default()).collect(),
+            submission: CachePadded::new(Mutex::new(Submission {
+                position: 0,
+                free: (0..self.slots).rev().collect(),
+                closed: false,
+            })),
+            reaper: CachePadded::new(Mutex::new(Reaper { position: 0, freed: Vec::new() })),
+            freed: Mutex::default(),
+            progress: Condvar::new(),
+            sleepers: CachePadded::new(AtomicU32::new(0)),
+            attended: AtomicBool::new(false),
+            published: CachePadded::new(AtomicU64::new(0)),
+            ended: CachePadded::new(AtomicU64::new(0)),
+            idle: CachePadded::new(AtomicBool::new(false)),
+            mode: AtomicCell::new(mode),
+            engine: Mutex::new(engine),
+            pausing: AtomicU32::new(0),
+            requests: Mutex::new(Requests::default()),
+            wake: Condvar::new(),
+            failed: OnceLock::new(),
+            batches: Mutex::new(batches),
+            inboxes: Mutex::default(),
+            handles: Mutex::default(),
+            dispatches: AtomicU64::new(0),
+            gpu,
+        });
+        let thread = Launcher::start(shared.clone(), self.linger, self.patience)?;
+        let running = Running { shared: shared.clone(), thread: Some(thread) };
+        Ok(Runtime { shared, module, workers, running: Arc::new(running) })
+    }
+
+    fn check(&self) -> Result<(), RuntimeError> {
+        let ranges = [
+            ("slots", self.slots, MIN_LIVE_RING_SLOTS..=MAX_ENCODED_RING_SLOTS, "16 to 1,048,576"),
+            ("observables", self.observables, 0..=MAX_ENCODED_OBSERVABLE_SLOTS, "0 to 1,048,576"),
+            ("debug_records", self.records, 1..=65_536, "a power of two up to 65,536"),
+            ("workers", self.workers.unwrap_or(1), 1..=MAX_WORKERS, "1 to 256"),
+        ];
+        for (option, value, range, takes) in ranges {
+            let power = option != "debug_records" || value.is_power_of_two();
+            if !range.contains(&value) || !power {
+                return Err(RuntimeError::BadOption { option, value: value.into(), takes });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The control buffer of a runtime whose only tenant is the system's.
+fn initial_control(slots: u32, observables: u32) -> Vec<u32> {
+    let bytes = try_encode_control(false, 1, observables).unwrap_or_default();
+    let mut words: Vec<u32> =
+        bytes.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+    let at = PRIORITY_OFFSETS_BASE as usize;
+    if let Some(offsets) = priority_offsets(slots)
+        && words.len() >= at + offsets.len()
+    {
+        words[at..at + offsets.len()].copy_from_slice(&offsets);
+    }
+    words
+}
+
+fn default_workers(gpu: &Gpu) -> u32 {
+    if gpu.workarounds().workers_use_cores {
+        // A host that waits needs a core of its own (DESIGN fact 16).
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        cores.saturating_sub(1).clamp(1, MAX_WORKERS)
+    } else {
+        8
+    }
+}

@@ -1,0 +1,118 @@
+//! The consumer's end of the completion queue: reading what ended and handing it to its owner.
+//!
+//! Any thread may reap; one at a time does, the others go on waiting for their own slot. In epoch
+//! mode only the thread that waited for the dispatch reaps, so that no completion is read while a
+//! dispatch is in flight.
+
+use std::sync::atomic::{Ordering, fence};
+
+use super::mode::Mode;
+use super::shared::{Reaper, Shared, lock};
+use crate::protocol::live::{self, Outcome};
+
+impl Shared {
+    /// Reads what has ended and hands it out; returns how many slots. Live mode only, else 0.
+    pub fn reap(&self) -> usize {
+        if self.mode.load() != Mode::Live {
+            return 0;
+        }
+        self.reap_now(0, |_, _, _| {})
+    }
+
+    /// The same in any mode: the caller knows that reading is allowed. Completions of ring `ring`
+    /// (0 for none) go to `own` as slot, user data, outcome, and their slots stay with the ring.
+    #[inline]
+    pub fn reap_now(&self, ring: u32, mut own: impl FnMut(u32, u64, Outcome)) -> usize {
+        let Ok(mut reaper) = self.reaper.try_lock() else { return 0 };
+        let words = self.buffers.completion_words();
+        let shift = self.layout.shift;
+        let mut count = 0;
+        loop {
+            let position = reaper.position;
+            let entry = &words[self.layout.completion(position)..][..4];
+            let Some((slot, outcome)) =
+                live::decode_completion(position, shift, |i| entry[i].load(Ordering::Relaxed))
+            else {
+                break;
+            };
+            if count == 0 {
+                // What the device wrote before its first completion is read after this.
+                fence(Ordering::Acquire);
+            }
+            reaper.position = position.wrapping_add(1);
+            count += 1;
+            let Some(owner) = self.owners.get(slot as usize) else {
+                tracing::error!("a completion names slot {slot} of {}", self.layout.slots);
+                continue;
+            };
+            let owner_ring = owner.ring.load(Ordering::Relaxed);
+            if owner_ring == 0 {
+                self.end_job(&mut reaper, slot, outcome);
+                continue;
+            }
+            owner.ring.store(0, Ordering::Relaxed);
+            if owner_ring == ring {
+                own(slot, owner.user_data.load(Ordering::Relaxed), outcome);
+            } else {
+                self.to_inbox(owner_ring, slot, owner.user_data.load(Ordering::Relaxed), outcome);
+            }
+        }
+        if count > 0 {
+            self.after_pass(&mut reaper, count);
+        }
+        count as usize
+    }
+
+    fn end_job(&self, reaper: &mut Reaper, slot: u32, outcome: Outcome) {
+        let job = self.owners[slot as usize].job.take();
+        reaper.freed.push(slot);
+        if let Some(job) = job {
+            if let Some(value) = job.batch_value {
+                self.batch_ended(value);
+            }
+            job.end(outcome);
+        }
+    }
+
+    fn to_inbox(&self, ring: u32, slot: u32, user_data: u64, outcome: Outcome) {
+        let inbox = lock(&self.inboxes).iter().find(|i| i.ring == ring).cloned();
+        match inbox {
+            Some(inbox) => inbox.put(slot, user_data, outcome),
+            // The ring was dropped; its slots come back.
+            None => lock(&self.freed).push(slot),
+        }
+    }
+
+    fn after_pass(&self, reaper: &mut Reaper, count: u64) {
+        if !reaper.freed.is_empty() {
+            lock(&self.freed).append(&mut reaper.freed);
+        }
+        self.ended.fetch_add(count, Ordering::Release);
+        self.notify_progress();
+    }
+
+    /// Ends every slot that is published and has not ended, with `outcome`. Only when no dispatch is
+    /// in flight or none will ever end: then the host owns every slot (PROTOCOL section 1).
+    pub fn cancel_all(&self, outcome: Outcome) {
+        let live = self.failed.get().is_none();
+        if live {
+            // What the device finished counts as finished.
+            self.reap_now(0, |_, _, _| {});
+        }
+        let mut reaper = lock(&self.reaper);
+        let mut count = 0;
+        for (slot, owner) in self.owners.iter().enumerate() {
+            let slot = slot as u32;
+            if let Some(job) = owner.job.take() {
+                job.end(outcome);
+                reaper.freed.push(slot);
+                count += 1;
+            }
+        }
+        let inboxes = lock(&self.inboxes).clone();
+        for inbox in inboxes {
+            count += inbox.cancel(self, outcome);
+        }
+        self.after_pass(&mut reaper, count);
+    }
+}

@@ -1,0 +1,176 @@
+//! The Vulkan side of a runtime: the dispatches, and the timeline they end on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::buffers::Buffers;
+use super::error::RuntimeError;
+use super::layout::Layout;
+use super::shared::{Shared, lock};
+use crate::kernel::Module;
+use crate::protocol::abi::live::{FLAG_DRAIN, LANE_CLAIM_COST};
+use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
+use crate::vulkan::{
+    BarrierKind, Commands, ComputePipeline, DescriptorSet, Gpu, PipelineOptions, Recorder, Timeline,
+};
+
+/// Dispatches in one submission of live mode, each following the other within a fraction of a
+/// microsecond where one submission follows another within 16 us (DESIGN fact 5).
+const CHAIN: u32 = 16;
+
+/// Submissions queued ahead in live mode: while one runs, the next waits.
+pub(crate) const DEPTH: u64 = 2;
+
+/// Loop turns of a worker where the driver sets no limit: some milliseconds of polling.
+const LOOP_BUDGET: u32 = 65_000;
+
+pub(crate) struct Engine {
+    live: Commands,
+    drain: Commands,
+    timeline: Arc<Timeline>,
+    submitted: u64,
+    last_progress: Instant,
+    patience: Duration,
+}
+
+/// What the kernel is built and run with.
+pub(crate) struct EngineOptions {
+    pub module: &'static Module,
+    pub workers: u32,
+    pub patience: Duration,
+    /// Loop turns of a worker at most; the driver's limit is kept in any case.
+    pub loop_budget: Option<u32>,
+}
+
+impl Engine {
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        layout: &Layout,
+        buffers: &Buffers,
+        options: &EngineOptions,
+    ) -> Result<Self, RuntimeError> {
+        let module = options.module;
+        let subgroup = gpu.info().subgroup_size;
+        let pipeline_options = PipelineOptions {
+            spirv: module.words(),
+            specialization: &[(SPEC_SUBGROUP_SIZE, subgroup), (SPEC_LOOPS, module.loops)],
+            storage_buffers: buffers.bindings().len() as u32,
+            push_constant_bytes: module.push_constant_bytes,
+            subgroup_size: Some(subgroup),
+            label: module.name,
+        };
+        // SAFETY: the module is one of ours, checked against the bindings and specialization constants
+        // at build time. It reads and writes its bindings within the bounds that the push constants
+        // give, and addresses only what stands in the resource table, which outlives the dispatches.
+        let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
+        let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
+        let limit = gpu.workarounds().loop_limit.unwrap_or(u32::MAX);
+        let least = 2 * (LANE_CLAIM_COST + module.loops);
+        let budget = options.loop_budget.unwrap_or(LOOP_BUDGET).min(limit).max(least);
+        let record = |flags: u32, chain: u32| {
+            let push = [flags, budget, layout.shift, layout.slots, layout.control_words, layout.log_shift];
+            Commands::record(gpu, |rec: &mut Recorder<'_>| {
+                rec.bind(&pipeline, &set);
+                rec.push(bytemuck::cast_slice(&push));
+                for link in 0..chain {
+                    if link > 0 {
+                        rec.barrier(BarrierKind::ComputeToCompute);
+                    }
+                    rec.dispatch(options.workers);
+                }
+                // Submissions follow each other without a semaphore between them.
+                rec.barrier(BarrierKind::ComputeToCompute);
+                rec.barrier(BarrierKind::ComputeToHost);
+            })
+        };
+        Ok(Self {
+            live: record(0, CHAIN)?,
+            drain: record(FLAG_DRAIN, 1)?,
+            timeline: Arc::new(Timeline::new(gpu, 0)?),
+            submitted: 0,
+            last_progress: Instant::now(),
+            patience: options.patience,
+        })
+    }
+
+    /// The timeline that every submission raises by one, and the value of the last one.
+    pub fn timeline(&self) -> (Arc<Timeline>, u64) {
+        (self.timeline.clone(), self.submitted)
+    }
+
+    /// Queues live submissions until [`DEPTH`] are in flight; the value to wait for before the next.
+    pub fn keep_live(&mut self, shared: &Shared) -> Result<u64, RuntimeError> {
+        let reached = self.timeline.value()?;
+        while self.submitted < reached + DEPTH {
+            shared.gpu.submit(&[&self.live], &[], &[(&self.timeline, self.submitted + 1)])?;
+            self.submitted += 1;
+            shared.dispatches.fetch_add(u64::from(CHAIN), Ordering::Relaxed);
+        }
+        Ok(self.submitted + 1 - DEPTH)
+    }
+
+    /// One dispatch that takes what is published and ends; then reads what it completed.
+    ///
+    /// # Errors
+    /// The failures of the device; the runtime is failed with them.
+    pub fn epoch(&mut self, shared: &Shared) -> Result<(), RuntimeError> {
+        let result = self.try_epoch(shared);
+        if let Err(e) = &result {
+            shared.fail(e.clone());
+        }
+        result
+    }
+
+    fn try_epoch(&mut self, shared: &Shared) -> Result<(), RuntimeError> {
+        shared.failure()?;
+        let value = self.submitted + 1;
+        shared.gpu.submit(&[&self.drain], &[], &[(&self.timeline, value)])?;
+        self.submitted = value;
+        shared.dispatches.fetch_add(1, Ordering::Relaxed);
+        if !self.timeline.wait(value, self.patience)? {
+            return Err(RuntimeError::Stalled(self.patience));
+        }
+        if shared.reap_now(0, |_, _, _| {}) > 0 || shared.outstanding() == 0 {
+            self.last_progress = Instant::now();
+        } else if self.last_progress.elapsed() > self.patience {
+            return Err(RuntimeError::Stalled(self.patience));
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is in flight. The workers must have been told to leave.
+    pub fn drained(&mut self) -> Result<(), RuntimeError> {
+        if !self.timeline.wait(self.submitted, self.patience)? {
+            return Err(RuntimeError::Stalled(self.patience));
+        }
+        self.last_progress = Instant::now();
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Runs `work` while no dispatch is in flight: the host owns everything then. Slots published
+    /// meanwhile are taken up afterwards.
+    ///
+    /// # Errors
+    /// The failures of the device.
+    pub fn quiesced<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> Result<T, RuntimeError> {
+        self.pausing.fetch_add(1, Ordering::AcqRel);
+        self.set_run(false);
+        let mut engine = lock(&self.engine);
+        // The launcher may have raised the word between the two lines above.
+        self.set_run(false);
+        let drained = engine.drained();
+        let result = drained.map(|()| {
+            self.reap_now(0, |_, _, _| {});
+            self.release_retired();
+            work(&mut engine)
+        });
+        self.set_run(true);
+        drop(engine);
+        self.pausing.fetch_sub(1, Ordering::AcqRel);
+        self.wake_launcher();
+        result
+    }
+}

@@ -1,0 +1,69 @@
+//! What can go wrong with a runtime, and what to do about it.
+
+use crate::vulkan::VulkanError;
+
+/// An error of the runtime. Cheap to clone: every waiter gets the same one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The device went away. Slots that had not ended are FAULT `DEVICE_LOST`.
+    #[error("the device was lost ({0}); build a new runtime, and see the system log for the driver's reason")]
+    DeviceLost(String),
+    /// A dispatch neither ended nor answered for longer than the runtime's patience.
+    #[error(
+        "the kernel has not answered for {0:?}; the driver hangs: build a new runtime, with Mode::Epoch if it comes again"
+    )]
+    Stalled(std::time::Duration),
+    /// A SHUTDOWN slot was submitted, or the runtime was dropped.
+    #[error("the runtime is shut down and takes no more slots; build a new one")]
+    ShutDown,
+    /// No slot is free, and the caller asked not to wait.
+    #[error("all {slots} slots are in use; wait for a job, or build the runtime with more slots")]
+    Full {
+        /// Slots of the slab.
+        slots: u32,
+    },
+    /// A batch that can never fit.
+    #[error(
+        "a batch of {count} slots and its fence does not fit into {slots} slots; split it, or build the runtime with more slots"
+    )]
+    BatchTooLarge {
+        /// Slots of the batch without its fence.
+        count: usize,
+        /// Slots of the slab.
+        slots: u32,
+    },
+    /// An option of the builder is out of range.
+    #[error("{option} = {value} is out of range; it takes {takes}")]
+    BadOption {
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for.
+        value: u64,
+        /// What it accepts.
+        takes: &'static str,
+    },
+    /// The resource table is full.
+    #[error("all {0} resource handles are in use; drop tables or arenas first")]
+    NoHandle(u32),
+    /// Vulkan refused.
+    #[error(transparent)]
+    Vulkan(std::sync::Arc<VulkanError>),
+    /// A host-side thread could not be started, or the like.
+    #[error("{what}: {error}")]
+    Host {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        error: String,
+    },
+}
+
+impl From<VulkanError> for RuntimeError {
+    fn from(e: VulkanError) -> Self {
+        match e {
+            VulkanError::DeviceLost => Self::DeviceLost(e.to_string()),
+            e => Self::Vulkan(std::sync::Arc::new(e)),
+        }
+    }
+}

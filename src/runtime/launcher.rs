@@ -1,0 +1,204 @@
+//! The launcher: the thread that keeps a kernel running while there is work, and none when there is
+//! none.
+//!
+//! In live mode it keeps a few submissions queued ahead. When nothing was outstanding for the linger
+//! it lowers COMMAND_RUN, waits for the dispatches to leave, and sleeps until the next publication. In
+//! epoch mode it steps in for slots that nobody waits for.
+
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use super::backoff;
+use super::dependent::Dependent;
+use super::error::RuntimeError;
+use super::mode::Mode;
+use super::shared::{Shared, lock};
+use crate::protocol::live::Outcome;
+
+/// What other threads ask of the launcher.
+#[derive(Default)]
+pub(crate) struct Requests {
+    pub stop: bool,
+    pub dependents: Vec<Dependent>,
+}
+
+/// How long the launcher lets a waiter drive an epoch before it does so itself.
+const GRACE: Duration = Duration::from_micros(200);
+/// How often it looks while futures or dependents are pending.
+const BUSY_TICK: Duration = Duration::from_micros(50);
+/// How often it looks while somebody may be waiting by himself.
+const TICK: Duration = Duration::from_millis(2);
+
+pub(crate) struct Launcher {
+    shared: Arc<Shared>,
+    linger: Duration,
+    patience: Duration,
+    /// Dispatches were armed since the last rest.
+    running: bool,
+    last_work: Instant,
+    last_ended: u64,
+    last_progress: Instant,
+}
+
+impl Launcher {
+    pub fn start(
+        shared: Arc<Shared>,
+        linger: Duration,
+        patience: Duration,
+    ) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
+        let now = Instant::now();
+        let mut launcher = Self {
+            shared,
+            linger,
+            patience,
+            running: false,
+            last_work: now,
+            last_ended: 0,
+            last_progress: now,
+        };
+        std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.run()).map_err(|e| {
+            RuntimeError::Host { what: "the launcher thread could not be started", error: e.to_string() }
+        })
+    }
+
+    fn run(&mut self) {
+        backoff::fine_timers();
+        loop {
+            if self.shared.failed.get().is_some() {
+                break;
+            }
+            if lock(&self.shared.requests).stop {
+                break;
+            }
+            if let Err(e) = self.turn() {
+                self.shared.fail(e);
+            }
+        }
+        self.shared.retire_dependents();
+        if self.shared.failed.get().is_none() {
+            // The host owns every slot once the dispatches have left.
+            let drained = self.shared.quiesced(|_| self.shared.cancel_all(Outcome::CANCELLED));
+            if let Err(e) = drained {
+                self.shared.fail(e);
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Result<(), RuntimeError> {
+        let outstanding = self.shared.outstanding();
+        let ended = self.shared.ended.load(Ordering::Relaxed);
+        if outstanding > 0 || ended != self.last_ended {
+            self.last_work = Instant::now();
+        }
+        if outstanding == 0 || ended != self.last_ended {
+            self.last_progress = Instant::now();
+        } else if self.last_progress.elapsed() > self.patience {
+            return Err(RuntimeError::Stalled(self.patience));
+        }
+        self.last_ended = ended;
+        self.shared.submit_dependents()?;
+        match self.shared.mode.load() {
+            Mode::Live => self.live(outstanding),
+            Mode::Epoch | Mode::Auto => self.epoch(outstanding),
+        }
+    }
+
+    fn live(&mut self, outstanding: u64) -> Result<(), RuntimeError> {
+        if outstanding == 0 && (!self.running || self.last_work.elapsed() >= self.linger) {
+            if std::mem::take(&mut self.running) {
+                self.shared.quiesced(|_| ())?;
+                return Ok(());
+            }
+            self.rest();
+            return Ok(());
+        }
+        let mut engine = lock(&self.shared.engine);
+        if self.shared.pausing.load(Ordering::Acquire) > 0 {
+            drop(engine);
+            self.sleep(BUSY_TICK);
+            return Ok(());
+        }
+        if self.shared.mode.load() != Mode::Live {
+            return Ok(());
+        }
+        self.running = true;
+        let until = engine.keep_live(&self.shared)?;
+        let (timeline, _) = engine.timeline();
+        drop(engine);
+        let busy = self.shared.attended.load(Ordering::Acquire) || self.shared.has_dependents();
+        timeline.wait(until, if busy { BUSY_TICK } else { TICK.min(self.linger) })?;
+        self.shared.reap();
+        if self.shared.outstanding() == 0 {
+            self.shared.attended.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, outstanding: u64) -> Result<(), RuntimeError> {
+        self.running = false;
+        if outstanding == 0 {
+            self.rest();
+            return Ok(());
+        }
+        if !self.shared.attended.load(Ordering::Acquire) && !self.shared.has_dependents() {
+            self.sleep(GRACE);
+        }
+        if self.shared.outstanding() > 0
+            && self.shared.pausing.load(Ordering::Acquire) == 0
+            && self.shared.mode.load() != Mode::Live
+            && let Ok(mut engine) = self.shared.engine.try_lock()
+        {
+            engine.epoch(&self.shared)?;
+        }
+        if self.shared.outstanding() == 0 {
+            self.shared.attended.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Sleeps until somebody publishes or asks for something.
+    fn rest(&self) {
+        let requests = lock(&self.shared.requests);
+        self.shared.idle.store(true, Ordering::Relaxed);
+        // Against the fence in `Shared::published`: either this side sees the slot, or that one sees
+        // that this side sleeps.
+        fence(Ordering::SeqCst);
+        let wanted = self.shared.outstanding() > 0
+            || requests.stop
+            || !requests.dependents.is_empty()
+            || self.shared.failed.get().is_some();
+        if !wanted {
+            // A wake-up that is not for the launcher costs one turn.
+            drop(self.shared.wake.wait(requests));
+        }
+        self.shared.idle.store(false, Ordering::Relaxed);
+    }
+
+    fn sleep(&self, time: Duration) {
+        let requests = lock(&self.shared.requests);
+        if !requests.stop {
+            drop(self.shared.wake.wait_timeout(requests, time));
+        }
+    }
+}
+
+/// The owner of a runtime's threads: its drop stops them.
+pub(crate) struct Running {
+    pub shared: Arc<Shared>,
+    pub thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        lock(&self.shared.submission).closed = true;
+        lock(&self.shared.requests).stop = true;
+        self.shared.set_run(false);
+        self.shared.wake.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the launcher panicked; its slots stay unended");
+        }
+    }
+}

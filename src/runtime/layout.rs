@@ -1,0 +1,76 @@
+//! Where everything lies in the kernel's buffers, in words.
+
+use crate::protocol::abi::{control::*, debug_log::*, live::*, slot::*};
+
+/// The sizes that a runtime was built with, and what follows from them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Slots in the slab.
+    pub slots: u32,
+    /// log2 of the entries of both queues: the slots, rounded up to a power of two.
+    pub shift: u32,
+    /// Words of the control buffer.
+    pub control_words: u32,
+    /// log2 of the records of the debug log.
+    pub log_shift: u32,
+}
+
+impl Layout {
+    /// Bounds were checked by the builder: `slots` in 16..=2^20, `observables` and `records` encodable.
+    pub fn new(slots: u32, observables: u32, records: u32) -> Self {
+        Self {
+            slots,
+            shift: slots.next_power_of_two().trailing_zeros(),
+            control_words: CONTROL_MIN_WORDS + observables,
+            log_shift: records.next_power_of_two().trailing_zeros(),
+        }
+    }
+
+    pub fn slot_words(&self) -> u32 {
+        self.slots * SLOT_WORDS
+    }
+
+    /// First word of a slot.
+    #[inline]
+    pub fn slot(&self, slot: u32) -> usize {
+        (slot * SLOT_WORDS) as usize
+    }
+
+    pub fn submission_words(&self) -> u32 {
+        COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + self.slots
+    }
+
+    /// First word of the submission entry at a queue position.
+    #[inline]
+    pub fn submission(&self, position: u32) -> usize {
+        (COMMAND_WORDS + SUBMISSION_WORDS * (position & ((1 << self.shift) - 1))) as usize
+    }
+
+    /// Where the host announces how many slots the batch of a fence has.
+    #[inline]
+    pub fn batch_count(&self, fence_slot: u32) -> usize {
+        (COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + fence_slot) as usize
+    }
+
+    pub fn completion_words(&self) -> u32 {
+        HEARTBEAT_WORDS * MAX_WORKERS + (COMPLETION_WORDS << self.shift)
+    }
+
+    /// First word of the completion entry at a queue position.
+    #[inline]
+    pub fn completion(&self, position: u32) -> usize {
+        (HEARTBEAT_WORDS * MAX_WORKERS + COMPLETION_WORDS * (position & ((1 << self.shift) - 1))) as usize
+    }
+
+    pub fn state_words(&self) -> u32 {
+        STATE_BATCHES + self.slots
+    }
+
+    pub fn log_records(&self) -> u32 {
+        1 << self.log_shift
+    }
+
+    pub fn log_words(&self) -> u32 {
+        RECORDS_BASE + (RECORD_WORDS + 1) * self.log_records()
+    }
+}

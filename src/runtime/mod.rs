@@ -1,0 +1,390 @@
+//! The runtime: a kernel that is kept running, and the jobs that go through it.
+//!
+//! ```no_run
+//! use ringfence::descriptor::SlotDescriptor;
+//! use ringfence::runtime::{Mode, Runtime};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Runtime::builder().mode(Mode::Auto).observables(16).build()?;
+//! let job = runtime.submit(&SlotDescriptor::store_u32(7, 160))?;
+//! assert_eq!(job.wait()?.result(), Some(0));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Arrows point one way: `submission` and `completion` are the two ends of the queues, `engine` the
+//! dispatches, `launcher` the thread that arms them; `job`, `batch` and `ring` are what callers hold.
+
+mod backoff;
+mod batch;
+mod buffers;
+mod builder;
+mod completion;
+mod dependent;
+mod engine;
+mod error;
+mod job;
+mod launcher;
+mod layout;
+mod mode;
+mod resources;
+mod ring;
+mod shared;
+mod submission;
+mod wait;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ash::vk;
+
+pub use self::batch::{Batch, BatchCompletion};
+pub use self::builder::RuntimeBuilder;
+pub use self::dependent::Following;
+pub use self::error::RuntimeError;
+pub use self::job::{Completion, Job, Outcome};
+pub use self::mode::Mode;
+pub use self::resources::Resource;
+pub use self::ring::Ring;
+pub use self::submission::SlotWords;
+
+use self::dependent::Dependent;
+use self::job::JobState;
+use self::launcher::Running;
+use self::resources::Access;
+use self::shared::{Shared, lock};
+use self::submission::WhenFull;
+use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
+use crate::kernel::Module;
+use crate::protocol::abi::live::HEARTBEAT_WORDS;
+use crate::vulkan::{BarrierKind, Buffer, Commands, Gpu, Role, Timeline, VulkanError};
+
+/// A resident kernel and its queues. Clones are handles to the same one; all methods may be called
+/// from any thread. The last handle's drop stops the kernel: slots that have not ended by then end as
+/// FAULT `CANCELLED`.
+#[derive(Clone)]
+pub struct Runtime {
+    shared: Arc<Shared>,
+    module: &'static Module,
+    workers: u32,
+    /// Its last clone stops the threads; declared last, so that it goes last.
+    #[allow(dead_code, reason = "held for its drop")]
+    running: Arc<Running>,
+}
+
+/// What was refused, with its reason.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The descriptor says something that the protocol cannot express.
+    #[error(transparent)]
+    Descriptor(#[from] DescriptorError),
+    /// The runtime does not take it.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// Counters of a runtime since it was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Slots published.
+    pub published: u64,
+    /// Slots whose completion was read.
+    pub ended: u64,
+    /// Dispatches handed to the queue.
+    pub dispatches: u64,
+}
+
+impl Runtime {
+    /// Options, with their defaults.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// Publishes a slot; waits while the slab is full.
+    ///
+    /// # Errors
+    /// A descriptor that does not encode; a runtime that is shut down or whose device failed.
+    pub fn submit(&self, slot: &impl EncodeSlot) -> Result<Job, SubmitError> {
+        Ok(self.publish_one(&slot.encode()?, WhenFull::Wait)?)
+    }
+
+    /// Publishes a slot if one is free.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and [`RuntimeError::Full`].
+    pub fn try_submit(&self, slot: &impl EncodeSlot) -> Result<Job, SubmitError> {
+        Ok(self.publish_one(&slot.encode()?, WhenFull::Fail)?)
+    }
+
+    fn publish_one(&self, words: &SlotWords, when_full: WhenFull) -> Result<Job, RuntimeError> {
+        let (wide, last) = Shared::classify(words);
+        let mut submission = self.shared.with_free(1, when_full)?;
+        let Some(slot) = submission.free.pop() else {
+            return Err(RuntimeError::Full { slots: self.shared.layout.slots });
+        };
+        let job = self.own(slot, JobState::default());
+        self.shared.write_slot(slot, words);
+        self.shared.publish(&mut submission, &[(slot, wide)], 0);
+        submission.closed |= last;
+        Ok(job)
+    }
+
+    fn own(&self, slot: u32, state: JobState) -> Job {
+        let state = Arc::new(state);
+        self.shared.owners[slot as usize].job.store(Some(state.clone()));
+        Job { state, shared: self.shared.clone() }
+    }
+
+    /// Publishes a batch and its fence, whole; waits until there is room for all of it.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit), and [`RuntimeError::BatchTooLarge`].
+    pub fn submit_batch(&self, batch: &BatchDescriptor) -> Result<Batch, SubmitError> {
+        Ok(self.submit_encoded(&batch.encode()?)?)
+    }
+
+    /// Publishes a batch whose words are encoded already, well or not: the device checks them.
+    ///
+    /// # Errors
+    /// As [`submit_batch`](Self::submit_batch).
+    pub fn submit_encoded(&self, batch: &EncodedBatch) -> Result<Batch, RuntimeError> {
+        let count = batch.slots.len();
+        let slots = self.shared.layout.slots;
+        if count + 1 > slots as usize {
+            return Err(RuntimeError::BatchTooLarge { count, slots });
+        }
+        let mut submission = self.shared.with_free(count + 1, WhenFull::Wait)?;
+        let from = submission.free.len() - (count + 1);
+        let taken: Vec<u32> = submission.free.drain(from..).collect();
+        let fence_slot = taken[count];
+        let value = {
+            let mut batches = lock(&self.shared.batches);
+            batches.published += 1;
+            batches.published
+        };
+        let mut last = false;
+        let mut jobs = Vec::with_capacity(count);
+        let mut entries = Vec::with_capacity(count + 1);
+        for (slot, words) in taken.iter().zip(&batch.slots) {
+            let (wide, shutdown) = Shared::classify(words);
+            last |= shutdown;
+            entries.push((*slot, wide));
+            jobs.push(self.own(*slot, JobState::default()));
+            self.shared.write_slot(*slot, words);
+        }
+        entries.push((fence_slot, false));
+        let fence = self.own(fence_slot, JobState::fence(value));
+        self.shared.write_slot(fence_slot, &batch.fence);
+        let announced = &self.shared.buffers.submission_words()[self.shared.layout.batch_count(fence_slot)];
+        announced.store(count as u32, Ordering::Relaxed);
+        self.shared.publish(&mut submission, &entries, fence_slot + 1);
+        submission.closed |= last;
+        drop(submission);
+        Ok(Batch { jobs, fence, value })
+    }
+
+    /// A submission and completion pair for one thread that keeps up to `depth` slots in flight.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadOption`] for a depth of 0 or beyond the slab.
+    pub fn ring(&self, depth: usize) -> Result<Ring, RuntimeError> {
+        Ring::new(self.shared.clone(), depth)
+    }
+
+    /// The timeline on which batches end: see [`Batch::value`].
+    pub fn batch_timeline(&self) -> Arc<Timeline> {
+        lock(&self.shared.batches).timeline.clone()
+    }
+
+    /// Submits command buffers to the runtime's queue once `batch` has ended, and never holds up the
+    /// kernel: no semaphore waits in the queue.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ShutDown`] and the failures of the device.
+    ///
+    /// # Safety
+    /// The command buffers belong to the runtime's device and queue family, may be submitted at any
+    /// time from now on, and live, with all that they use, until [`Following::wait`] says that they
+    /// have ended.
+    pub unsafe fn submit_after(
+        &self,
+        batch: &Batch,
+        commands: &[vk::CommandBuffer],
+    ) -> Result<Following, RuntimeError> {
+        self.shared.failure()?;
+        let done = Arc::new(Timeline::new(&self.shared.gpu, 0)?);
+        let refused = Arc::new(OnceLock::new());
+        let dependent = Dependent {
+            value: batch.value(),
+            commands: commands.to_vec(),
+            done: done.clone(),
+            refused: refused.clone(),
+        };
+        {
+            let mut requests = lock(&self.shared.requests);
+            if requests.stop {
+                return Err(RuntimeError::ShutDown);
+            }
+            requests.dependents.push(dependent);
+        }
+        self.shared.wake.notify_all();
+        Ok(Following { done, refused })
+    }
+
+    /// Registers a table that slots read, such as the automaton of DFA_STEP.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoHandle`], or no memory.
+    pub fn table(&self, words: &[u32]) -> Result<Resource, RuntimeError> {
+        Resource::register(&self.shared, self.shared.table_buffer(words)?, Access::Read)
+    }
+
+    /// Registers memory that slots write and the host reads.
+    ///
+    /// # Errors
+    /// As [`table`](Self::table).
+    pub fn output(&self, words: u32) -> Result<Resource, RuntimeError> {
+        let buffer = Buffer::new(&self.shared.gpu, Role::DeviceToHost, u64::from(words) * 4, "output")?;
+        Resource::register(&self.shared, buffer, Access::Write)
+    }
+
+    /// Registers memory that slots read, from a buffer of the caller's device.
+    ///
+    /// # Errors
+    /// As [`table`](Self::table).
+    pub fn input(&self, buffer: Buffer) -> Result<Resource, RuntimeError> {
+        Resource::register(&self.shared, buffer, Access::Read)
+    }
+
+    /// The control buffer, exact: taken while no dispatch is in flight.
+    ///
+    /// # Errors
+    /// The failures of the device.
+    pub fn control(&self) -> Result<Vec<u32>, RuntimeError> {
+        self.shared.quiesced(|_| download(&self.shared.gpu, &self.shared.buffers.control))?
+    }
+
+    /// The debug log's words as they are now; a record in them counts if its stamp matches. Readable
+    /// while the kernel runs.
+    pub fn debug_log(&self) -> Vec<u32> {
+        self.shared.buffers.log_words().iter().map(|w| w.load(Ordering::Acquire)).collect()
+    }
+
+    /// Goes over to another mode, at a moment without a dispatch in flight. `Auto` asks the probe.
+    ///
+    /// # Errors
+    /// The failures of the device.
+    pub fn switch_mode(&self, mode: Mode) -> Result<(), RuntimeError> {
+        let mode = if mode == Mode::Auto { choose_mode(&self.shared.gpu) } else { mode };
+        self.shared.quiesced(|_| self.shared.mode.store(mode))
+    }
+
+    /// The mode in force: live or epoch.
+    pub fn mode(&self) -> Mode {
+        self.shared.mode.load()
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.shared.gpu
+    }
+
+    /// The kernel module in use.
+    pub fn module(&self) -> &'static Module {
+        self.module
+    }
+
+    /// Workers of each dispatch.
+    pub fn workers(&self) -> u32 {
+        self.workers
+    }
+
+    /// Counters since the runtime was built.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            published: self.shared.published.load(Ordering::Relaxed),
+            ended: self.shared.ended.load(Ordering::Relaxed),
+            dispatches: self.shared.dispatches.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How many times each worker has started; they start again with every dispatch.
+    pub fn heartbeats(&self) -> Vec<u32> {
+        let words = self.shared.buffers.completion_words();
+        (0..self.workers).map(|w| words[(w * HEARTBEAT_WORDS) as usize].load(Ordering::Relaxed)).collect()
+    }
+
+    /// True while a dispatch is in flight.
+    pub fn is_busy(&self) -> bool {
+        let (timeline, submitted) = lock(&self.shared.engine).timeline();
+        timeline.value().is_ok_and(|value| value < submitted)
+    }
+
+    /// Waits until no dispatch is in flight, for at most `timeout`; false when one still is.
+    pub fn wait_idle(&self, timeout: Duration) -> bool {
+        let until = std::time::Instant::now() + timeout;
+        while self.is_busy() {
+            if std::time::Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        true
+    }
+}
+
+/// Live where the probe passed, else epoch.
+fn choose_mode(gpu: &Arc<Gpu>) -> Mode {
+    let _ = gpu;
+    Mode::Live
+}
+
+/// Fills a buffer from the host, through a copy where it is not mapped.
+fn upload(gpu: &Arc<Gpu>, buffer: &Buffer, words: &[u32]) -> Result<(), VulkanError> {
+    let fill = |to: &Buffer| {
+        if let Some(mapped) = to.words() {
+            mapped.iter().zip(words).for_each(|(to, word)| to.store(*word, Ordering::Relaxed));
+        }
+    };
+    if buffer.words().is_some() {
+        fill(buffer);
+        return Ok(());
+    }
+    let staging = Buffer::new(gpu, Role::HostToDevice, buffer.bytes(), "staging")?;
+    fill(&staging);
+    run_once(gpu, |rec| {
+        rec.barrier(BarrierKind::HostToTransfer);
+        rec.copy(&staging, 0, buffer, 0, (words.len() * 4) as u64);
+        rec.barrier(BarrierKind::TransferToCompute);
+    })
+}
+
+/// Reads a buffer, through a copy where it is not mapped. No dispatch may be in flight.
+fn download(gpu: &Arc<Gpu>, buffer: &Buffer) -> Result<Vec<u32>, RuntimeError> {
+    let read = |from: &Buffer| -> Vec<u32> {
+        from.words().unwrap_or(&[]).iter().map(|w| w.load(Ordering::Acquire)).collect()
+    };
+    if buffer.words().is_some() {
+        return Ok(read(buffer));
+    }
+    let staging = Buffer::new(gpu, Role::DeviceToHost, buffer.bytes(), "readback")?;
+    run_once(gpu, |rec| {
+        rec.barrier(BarrierKind::ComputeToTransfer);
+        rec.copy(buffer, 0, &staging, 0, buffer.bytes());
+        rec.barrier(BarrierKind::TransferToHost);
+    })?;
+    Ok(read(&staging))
+}
+
+fn run_once(
+    gpu: &Arc<Gpu>,
+    record: impl FnOnce(&mut crate::vulkan::Recorder<'_>),
+) -> Result<(), VulkanError> {
+    let commands = Commands::record(gpu, record)?;
+    let timeline = Timeline::new(gpu, 0)?;
+    gpu.submit(&[&commands], &[], &[(&timeline, 1)])?;
+    // Unbounded but for the device's loss, which ends it: a copy always ends.
+    timeline.wait(1, Duration::MAX).map(|_| ())
+}

@@ -1,0 +1,110 @@
+//! Tables and arenas that slots name by handle.
+//!
+//! A record of the resource table is written before any slot that names it is published, so the
+//! ordinary publication order covers it. It is cleared when its owner is dropped; the memory goes at
+//! the next moment without a dispatch in flight.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::error::RuntimeError;
+use super::shared::{Shared, lock};
+use crate::protocol::abi::live::{MAX_RESOURCES, RESOURCE_READ, RESOURCE_WORDS, RESOURCE_WRITE};
+use crate::vulkan::{Buffer, Role};
+
+/// Who holds which handle.
+#[derive(Default)]
+pub(crate) struct Handles {
+    free: Vec<u32>,
+    next: u32,
+    /// Buffers whose owner is gone, until no dispatch can touch them.
+    pub retired: Vec<(u32, Buffer)>,
+}
+
+/// What slots may do with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+/// Memory that slots name by its handle. Dropping it revokes the handle; let the slots that name it
+/// end first, or they fault.
+pub struct Resource {
+    shared: Arc<Shared>,
+    handle: u32,
+    buffer: Buffer,
+}
+
+impl Resource {
+    pub(super) fn register(
+        shared: &Arc<Shared>,
+        buffer: Buffer,
+        access: Access,
+    ) -> Result<Self, RuntimeError> {
+        let mut handles = lock(&shared.handles);
+        let handle = match handles.free.pop() {
+            Some(handle) => handle,
+            None if handles.next < MAX_RESOURCES => {
+                handles.next += 1;
+                handles.next - 1
+            }
+            None => return Err(RuntimeError::NoHandle(MAX_RESOURCES)),
+        };
+        drop(handles);
+        let address = buffer.address();
+        let kind = match access {
+            Access::Read => RESOURCE_READ,
+            Access::Write => RESOURCE_READ | RESOURCE_WRITE,
+        };
+        let record = [address as u32, (address >> 32) as u32, (buffer.bytes() / 4) as u32, kind];
+        write_record(shared, handle, record);
+        Ok(Self { shared: shared.clone(), handle, buffer })
+    }
+
+    /// What slots call it by.
+    pub fn handle(&self) -> u32 {
+        self.handle
+    }
+
+    /// Its memory as words, where the host can map it. Only memory made for output may be read:
+    /// input memory may be write-combined.
+    pub fn words(&self) -> Option<&[AtomicU32]> {
+        self.buffer.words()
+    }
+}
+
+impl Drop for Resource {
+    fn drop(&mut self) {
+        write_record(&self.shared, self.handle, [0; 4]);
+        lock(&self.shared.handles).retired.push((self.handle, self.buffer.clone()));
+    }
+}
+
+fn write_record(shared: &Shared, handle: u32, record: [u32; 4]) {
+    let at = (handle * RESOURCE_WORDS) as usize;
+    for (word, value) in shared.buffers.resource_words()[at..at + 4].iter().zip(record) {
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Lets go of revoked memory. Only while no dispatch is in flight.
+    pub fn release_retired(&self) {
+        let mut handles = lock(&self.handles);
+        let Handles { free, retired, .. } = &mut *handles;
+        free.extend(retired.drain(..).map(|(handle, _)| handle));
+    }
+
+    /// Memory for a table that slots read, filled.
+    pub fn table_buffer(&self, words: &[u32]) -> Result<Buffer, RuntimeError> {
+        let buffer = Buffer::new(&self.gpu, Role::HostToDevice, (words.len().max(1) * 4) as u64, "table")?;
+        if let Some(mapped) = buffer.words() {
+            for (to, word) in mapped.iter().zip(words) {
+                to.store(*word, Ordering::Relaxed);
+            }
+        }
+        self.buffers.publish_fence();
+        Ok(buffer)
+    }
+}

@@ -1,0 +1,218 @@
+//! Many slots in flight from one thread, in the manner of io_uring: push, flush, reap.
+//!
+//! A ring keeps free slots of its own and gets its completions handed over with the caller's 64 bits,
+//! without an allocation or a lock for each slot. Use [`Job`](super::Job)s where slots are waited for
+//! one by one; use a ring where the rate counts.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::error::RuntimeError;
+use super::job::Outcome;
+use super::mode::Mode;
+use super::shared::{Shared, lock};
+use super::submission::{SlotWords, WhenFull};
+
+/// Completions that another thread read for a ring.
+pub(crate) struct Inbox {
+    pub ring: u32,
+    ended: Mutex<Vec<(u32, u64, Outcome)>>,
+}
+
+impl Inbox {
+    pub fn put(&self, slot: u32, user_data: u64, outcome: Outcome) {
+        lock(&self.ended).push((slot, user_data, outcome));
+    }
+
+    /// Ends what the ring has in flight; the host owns every slot. Returns how many.
+    pub fn cancel(&self, shared: &Shared, outcome: Outcome) -> u64 {
+        let mut ended = lock(&self.ended);
+        let mut count = 0;
+        for (slot, owner) in shared.owners.iter().enumerate() {
+            let slot = slot as u32;
+            let here = owner.ring.load(Ordering::Acquire) == self.ring;
+            if here && !ended.iter().any(|e| e.0 == slot) {
+                ended.push((slot, owner.user_data.load(Ordering::Relaxed), outcome));
+                owner.ring.store(0, Ordering::Relaxed);
+                count += 1;
+            }
+        }
+        count
+    }
+}
+
+/// A submission and completion pair for one thread.
+pub struct Ring {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    free: Vec<u32>,
+    pushed: Vec<(u32, bool)>,
+    in_flight: usize,
+    depth: usize,
+}
+
+impl Ring {
+    pub(super) fn new(shared: Arc<Shared>, depth: usize) -> Result<Self, RuntimeError> {
+        let slots = shared.layout.slots;
+        if depth == 0 || depth > slots as usize {
+            return Err(RuntimeError::BadOption {
+                option: "depth",
+                value: depth as u64,
+                takes: "1 up to the number of slots",
+            });
+        }
+        let mut inboxes = lock(&shared.inboxes);
+        let ring = inboxes.iter().map(|i| i.ring).max().unwrap_or(0) + 1;
+        let inbox = Arc::new(Inbox { ring, ended: Mutex::default() });
+        inboxes.push(inbox.clone());
+        drop(inboxes);
+        Ok(Self { shared, inbox, free: Vec::new(), pushed: Vec::with_capacity(depth), in_flight: 0, depth })
+    }
+
+    /// Slots pushed whose completion has not been handed over.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Slots that may still be pushed before the ring is at its depth.
+    pub fn room(&self) -> usize {
+        self.depth - self.in_flight
+    }
+
+    /// Writes a slot; the device sees it with the next [`flush`](Self::flush). `user_data` comes back
+    /// with the completion.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Full`] at the ring's depth, or when others hold the slots;
+    /// [`RuntimeError::ShutDown`] and the failures of the device.
+    #[inline]
+    pub fn push(&mut self, words: &SlotWords, user_data: u64) -> Result<(), RuntimeError> {
+        if self.in_flight == self.depth {
+            return Err(RuntimeError::Full { slots: self.depth as u32 });
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => self.more_slots()?,
+        };
+        let (wide, last) = Shared::classify(words);
+        let owner = &self.shared.owners[slot as usize];
+        owner.user_data.store(user_data, Ordering::Relaxed);
+        owner.ring.store(self.inbox.ring, Ordering::Release);
+        self.shared.write_slot(slot, words);
+        self.pushed.push((slot, wide));
+        self.in_flight += 1;
+        if last {
+            self.flush()?;
+            lock(&self.shared.submission).closed = true;
+        }
+        Ok(())
+    }
+
+    fn more_slots(&mut self) -> Result<u32, RuntimeError> {
+        let mut submission = self.shared.with_free(1, WhenFull::Fail)?;
+        let take = (self.depth - self.in_flight).min(submission.free.len());
+        let from = submission.free.len() - take;
+        self.free.extend(submission.free.drain(from..));
+        drop(submission);
+        self.free.pop().ok_or(RuntimeError::Full { slots: self.shared.layout.slots })
+    }
+
+    /// Publishes what was pushed.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ShutDown`] and the failures of the device; what was pushed then ends as
+    /// `CANCELLED` or `DEVICE_LOST`, and is handed over by [`reap`](Self::reap).
+    #[inline]
+    pub fn flush(&mut self) -> Result<(), RuntimeError> {
+        if self.pushed.is_empty() {
+            return Ok(());
+        }
+        let mut submission = lock(&self.shared.submission);
+        if submission.closed {
+            drop(submission);
+            let outcome =
+                if self.shared.failed.get().is_some() { Outcome::DEVICE_LOST } else { Outcome::CANCELLED };
+            for (slot, _) in self.pushed.drain(..) {
+                let owner = &self.shared.owners[slot as usize];
+                if owner.ring.swap(0, Ordering::AcqRel) != 0 {
+                    self.inbox.put(slot, owner.user_data.load(Ordering::Relaxed), outcome);
+                }
+            }
+            self.shared.failure()?;
+            return Err(RuntimeError::ShutDown);
+        }
+        self.shared.publish(&mut submission, &self.pushed, 0);
+        drop(submission);
+        self.pushed.clear();
+        Ok(())
+    }
+
+    /// Hands over what has ended, as user data and outcome; returns how many. Never blocks in live
+    /// mode; in epoch mode it runs one dispatch.
+    ///
+    /// # Errors
+    /// The failures of the device, after everything that ended was handed over.
+    #[inline]
+    pub fn reap(&mut self, mut ended: impl FnMut(u64, Outcome)) -> Result<usize, RuntimeError> {
+        let mut count = 0;
+        let Self { shared, inbox, free, in_flight, .. } = self;
+        let ring = inbox.ring;
+        let mut own = |slot: u32, user_data: u64, outcome: Outcome| {
+            free.push(slot);
+            *in_flight -= 1;
+            count += 1;
+            ended(user_data, outcome);
+        };
+        if shared.mode.load() == Mode::Live {
+            shared.reap_now(ring, &mut own);
+        } else if let Ok(mut engine) = shared.engine.try_lock()
+            && shared.outstanding() > 0
+        {
+            engine.epoch(shared)?;
+        }
+        let mut stashed = lock(&inbox.ended);
+        for (slot, user_data, outcome) in stashed.drain(..) {
+            own(slot, user_data, outcome);
+        }
+        drop(stashed);
+        if count == 0 {
+            self.shared.failure()?;
+        }
+        Ok(count)
+    }
+
+    /// Waits until at least one slot has ended or `timeout` passed, and hands over what has.
+    ///
+    /// # Errors
+    /// As [`reap`](Self::reap).
+    pub fn wait(
+        &mut self,
+        timeout: Duration,
+        mut ended: impl FnMut(u64, Outcome),
+    ) -> Result<usize, RuntimeError> {
+        let deadline = Instant::now() + timeout;
+        let mut backoff = super::backoff::Backoff::new();
+        loop {
+            let count = self.reap(&mut ended)?;
+            if count > 0 || self.in_flight == 0 {
+                return Ok(count);
+            }
+            backoff.pause();
+            if backoff.is_long() && Instant::now() >= deadline {
+                return Ok(0);
+            }
+        }
+    }
+}
+
+impl Drop for Ring {
+    /// What is in flight ends unseen; its slots come back as they end.
+    fn drop(&mut self) {
+        let _ = self.flush();
+        lock(&self.shared.inboxes).retain(|i| i.ring != self.inbox.ring);
+        let mut freed = lock(&self.shared.freed);
+        freed.append(&mut self.free);
+        freed.extend(lock(&self.inbox.ended).drain(..).map(|(slot, ..)| slot));
+    }
+}

@@ -1,0 +1,142 @@
+//! What the submitting, waiting and launching threads of a runtime share.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+
+use crossbeam_utils::CachePadded;
+use crossbeam_utils::atomic::AtomicCell;
+
+use super::batch::BatchValues;
+use super::buffers::Buffers;
+use super::engine::Engine;
+use super::error::RuntimeError;
+use super::job::JobState;
+use super::launcher::Requests;
+use super::layout::Layout;
+use super::mode::Mode;
+use super::resources::Handles;
+use super::ring::Inbox;
+use crate::vulkan::Gpu;
+
+/// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
+/// the reaper when the slot has ended; the queues hand it from one to the other.
+#[derive(Default)]
+pub(crate) struct Owner {
+    /// A job's state, for slots submitted one by one or in batches.
+    pub job: AtomicCell<Option<Arc<JobState>>>,
+    /// The ring's number, for slots pushed through a `Ring`; 0 where it is a job's.
+    pub ring: AtomicU32,
+    /// What the ring's user wants back.
+    pub user_data: AtomicU64,
+}
+
+/// The producer's end of the submission queue.
+pub(crate) struct Submission {
+    /// Position of the next entry.
+    pub position: u32,
+    /// Slots that this end may use at once.
+    pub free: Vec<u32>,
+    /// Nothing is taken any more.
+    pub closed: bool,
+}
+
+/// The consumer's end of the completion queue.
+pub(crate) struct Reaper {
+    /// Position of the next entry.
+    pub position: u32,
+    /// Slots freed by the current pass.
+    pub freed: Vec<u32>,
+}
+
+pub(crate) struct Shared {
+    pub gpu: Arc<Gpu>,
+    pub layout: Layout,
+    pub buffers: Buffers,
+    pub owners: Box<[Owner]>,
+    pub submission: CachePadded<Mutex<Submission>>,
+    pub reaper: CachePadded<Mutex<Reaper>>,
+    /// Freed slots on their way back to the submission end.
+    pub freed: Mutex<Vec<u32>>,
+    /// Told when slots were freed or jobs ended, if `sleepers` says that somebody listens.
+    pub progress: Condvar,
+    /// Threads asleep on `progress`.
+    pub sleepers: CachePadded<AtomicU32>,
+    /// A future is pending: the launcher reads completions, since no thread waits for them.
+    pub attended: AtomicBool,
+    /// Slots published so far.
+    pub published: CachePadded<AtomicU64>,
+    /// Slots whose completion was read so far.
+    pub ended: CachePadded<AtomicU64>,
+    /// The launcher sleeps until somebody publishes.
+    pub idle: CachePadded<AtomicBool>,
+    pub mode: AtomicCell<Mode>,
+    pub engine: Mutex<Engine>,
+    /// Threads that want the device quiet: the launcher arms nothing meanwhile.
+    pub pausing: AtomicU32,
+    pub requests: Mutex<Requests>,
+    pub wake: Condvar,
+    pub failed: OnceLock<RuntimeError>,
+    pub batches: Mutex<BatchValues>,
+    pub inboxes: Mutex<Vec<Arc<Inbox>>>,
+    pub handles: Mutex<Handles>,
+    /// Dispatches handed to the queue so far.
+    pub dispatches: AtomicU64,
+}
+
+/// A poisoned lock means that a thread panicked in a callback of the user's; the data behind it is
+/// changed in whole steps only, so the others may go on.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Shared {
+    /// Slots published whose completion has not been read.
+    pub fn outstanding(&self) -> u64 {
+        // Ended first: a count that is too high only means one more look.
+        let ended = self.ended.load(Ordering::Acquire);
+        self.published.load(Ordering::Acquire).saturating_sub(ended)
+    }
+
+    /// The error that ended this runtime, if one did.
+    pub fn failure(&self) -> Result<(), RuntimeError> {
+        match self.failed.get() {
+            Some(e) => Err(e.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the runtime: nothing is taken any more, every waiter learns why.
+    pub fn fail(&self, error: RuntimeError) {
+        tracing::error!("runtime ends: {error}");
+        let _ = self.failed.set(error);
+        lock(&self.submission).closed = true;
+        self.set_run(false);
+        self.cancel_all(crate::protocol::live::Outcome::DEVICE_LOST);
+        self.wake_launcher();
+    }
+
+    /// Raises or lowers the word by which the workers stay.
+    pub fn set_run(&self, run: bool) {
+        let word = &self.buffers.submission_words()[crate::protocol::abi::live::COMMAND_RUN as usize];
+        word.store(u32::from(run), Ordering::Release);
+        self.buffers.publish_fence();
+    }
+
+    /// After a publication: wakes the launcher if it sleeps.
+    ///
+    /// The fence stands against the one in the launcher's park: either it sees what was published, or
+    /// this side sees that it sleeps.
+    #[inline]
+    pub fn published(&self, count: u64) {
+        self.published.fetch_add(count, Ordering::Release);
+        fence(Ordering::SeqCst);
+        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::Relaxed) {
+            self.wake_launcher();
+        }
+    }
+
+    pub fn wake_launcher(&self) {
+        drop(lock(&self.requests));
+        self.wake.notify_all();
+    }
+}

@@ -1,0 +1,83 @@
+//! Waiting for the device: the one loop behind every wait of a runtime.
+
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use super::error::RuntimeError;
+use super::mode::Mode;
+use super::shared::{Shared, lock};
+
+/// How long a thread sleeps for progress that another one makes before it looks for itself.
+const NAP: Duration = Duration::from_micros(500);
+
+impl Shared {
+    /// Waits until `look` finds something, the deadline passes (`None`), or the runtime fails.
+    ///
+    /// In live mode the waiter reads completions; in epoch mode it drives the dispatch itself if no
+    /// other thread does, so that a lone caller pays for one submission and no hand-over.
+    pub fn wait_for<T>(
+        &self,
+        deadline: Option<Instant>,
+        mut look: impl FnMut() -> Option<T>,
+    ) -> Result<Option<T>, RuntimeError> {
+        let mut backoff = Backoff::new();
+        loop {
+            if let Some(found) = look() {
+                return Ok(Some(found));
+            }
+            match self.mode.load() {
+                Mode::Live => {
+                    if self.reap() == 0 {
+                        backoff.pause();
+                    }
+                    if !backoff.is_long() {
+                        continue;
+                    }
+                }
+                Mode::Epoch | Mode::Auto => match self.engine.try_lock() {
+                    Ok(mut engine) => {
+                        if self.outstanding() > 0 {
+                            engine.epoch(self)?;
+                        } else {
+                            drop(engine);
+                            self.nap();
+                        }
+                    }
+                    Err(_) => self.nap(),
+                },
+            }
+            if let Some(found) = look() {
+                return Ok(Some(found));
+            }
+            self.failure()?;
+            if deadline.is_some_and(|d| Instant::now() >= d) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sleeps until another thread reports progress, or for [`NAP`].
+    pub fn nap(&self) {
+        let freed = lock(&self.freed);
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        drop(self.progress.wait_timeout(freed, NAP));
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Wakes the threads in [`nap`](Self::nap); a condition variable costs a system call even when
+    /// nobody listens.
+    pub fn notify_progress(&self) {
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
+            self.progress.notify_all();
+        }
+    }
+
+    /// Asks the launcher to read completions for futures.
+    pub fn attend(&self) {
+        if !self.attended.swap(true, Ordering::AcqRel) {
+            self.wake_launcher();
+        }
+    }
+}
