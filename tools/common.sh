@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts in this folder; sourced, not run.
 #
 # RINGFENCE_CACHE names the folder for the drivers of the matrix. By default it is the user's cache, so

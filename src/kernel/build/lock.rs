@@ -1,7 +1,7 @@
 //! `spirv/lock`: what the modules beside it were compiled from, and with what.
 //!
 //! The lock lets a build without a C++ toolchain embed `spirv/` and still be certain that it belongs to
-//! the `glsl/` at hand (DESIGN fact 17).
+//! the `glsl/` at hand.
 
 use std::collections::BTreeMap;
 use std::fmt;

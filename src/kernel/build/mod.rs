@@ -1,4 +1,4 @@
-//! How `spirv/` is made from `glsl/`, and checked against it (DESIGN fact 17).
+//! How `spirv/` is made from `glsl/`, and checked against it; see docs/building.md.
 //!
 //! This module belongs to the build script: `build.rs` and `tests/build.rs` include it by path, the
 //! library does not. Everything here takes folders and tables as arguments, so that the tests can hand
@@ -10,6 +10,7 @@ pub mod emit;
 pub mod glslc;
 pub mod lock;
 pub mod manifest;
+pub mod parse;
 pub mod reflect;
 
 /// A message for whoever runs the build: what is wrong, where, and what to do.

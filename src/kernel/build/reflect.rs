@@ -2,20 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rspirv::dr::{self, Operand};
+use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::{Decoration, ExecutionMode, ExecutionModel, Op, StorageClass};
 
 use super::Result;
-
-/// SPIR-V's first word (specification section 2.3).
-const MAGIC: u32 = 0x0723_0203;
-/// Words before the first instruction.
-const HEADER_WORDS: usize = 5;
+use super::parse::parse;
 
 /// The facts about one module that the host relies on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Reflection {
-    /// `OpLoopMerge` instructions: what each pass of the kernel is charged (DESIGN fact 2).
+    /// `OpLoopMerge` instructions: what each pass of the kernel is charged: lavapipe of
+    /// Mesa 22.3 ends loops silently after 65,535 iterations in total.
     pub loops: u32,
     /// Workgroup size, as the module's default.
     pub local_size: [u32; 3],
@@ -47,63 +44,29 @@ pub struct Binding {
 /// # Errors
 /// Any malformed module is an error that says what is wrong with it.
 pub fn reflect(code: &[u8]) -> Result<Reflection> {
-    let words = words(code)?;
-    walk(&words)?;
-    // rspirv 0.13 checks lengths only where `walk` cannot: it panics on some operands (DESIGN fact 18).
-    let module = std::panic::catch_unwind(|| dr::load_words(&words))
-        .map_err(|_| "rspirv panicked on an operand; the module is malformed".to_owned())?
-        .map_err(|e| format!("not a valid module: {e}"))?;
-    Reader::new(&module).read()
-}
-
-fn words(code: &[u8]) -> Result<Vec<u32>> {
-    let (words, rest) = code.as_chunks::<4>();
-    match rest {
-        [] => Ok(words.iter().map(|word| u32::from_le_bytes(*word)).collect()),
-        _ => Err(format!("{} bytes are no whole number of words; the file is cut short", code.len())),
-    }
-}
-
-/// Checks the header, and that the lengths of the instructions lead exactly to the end.
-fn walk(words: &[u32]) -> Result<()> {
-    let (&[magic, .., bound, _], mut rest) =
-        words.split_first_chunk::<HEADER_WORDS>().ok_or("shorter than a SPIR-V header")?;
-    if magic != MAGIC {
-        return Err(format!("starts with {magic:#010x} instead of SPIR-V's {MAGIC:#010x}"));
-    }
-    // Universal limit on ids (specification section 2.17).
-    if bound == 0 || bound > 4_194_303 {
-        return Err(format!("id bound {bound} is outside 1..=4194303"));
-    }
-    while let [first, ..] = rest {
-        let length = (first >> 16) as usize;
-        let at = words.len() - rest.len();
-        if length == 0 || length > rest.len() {
-            return Err(format!("the instruction at word {at} claims {length} words of {}", rest.len()));
-        }
-        rest = &rest[length..];
-    }
-    Ok(())
+    Reader::new(&parse(code)?).read()
 }
 
 /// A module with its decorations and definitions indexed by id.
 struct Reader<'a> {
-    module: &'a dr::Module,
-    defined: BTreeMap<u32, &'a dr::Instruction>,
+    instructions: &'a [Instruction],
+    defined: BTreeMap<u32, &'a Instruction>,
     decorations: BTreeMap<(u32, Decoration), u32>,
     offsets: BTreeMap<(u32, u32), u32>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(module: &'a dr::Module) -> Self {
-        let mut reader =
-            Self { module, defined: BTreeMap::new(), decorations: BTreeMap::new(), offsets: BTreeMap::new() };
-        for instruction in &module.types_global_values {
+    fn new(instructions: &'a [Instruction]) -> Self {
+        let mut reader = Self {
+            instructions,
+            defined: BTreeMap::new(),
+            decorations: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+        };
+        for instruction in instructions {
             if let Some(id) = instruction.result_id {
                 reader.defined.insert(id, instruction);
             }
-        }
-        for instruction in &module.annotations {
             match instruction.operands[..] {
                 [Operand::IdRef(id), Operand::Decoration(what), Operand::LiteralBit32(value), ..] => {
                     reader.decorations.insert((id, what), value);
@@ -129,7 +92,7 @@ impl<'a> Reader<'a> {
 
     fn read(&self) -> Result<Reflection> {
         let mut reflection = Reflection {
-            loops: self.count(Op::LoopMerge),
+            loops: self.all(Op::LoopMerge).count() as u32,
             bindings: self.bindings()?,
             push_constant_bytes: self.push_constant_bytes()?,
             ..Reflection::default()
@@ -139,7 +102,7 @@ impl<'a> Reader<'a> {
                 reflection.spec_ids.insert(value);
             }
         }
-        for instruction in &self.module.capabilities {
+        for instruction in self.all(Op::Capability) {
             if let [Operand::Capability(capability)] = instruction.operands[..] {
                 reflection.capabilities.insert(format!("{capability:?}"));
             }
@@ -148,19 +111,20 @@ impl<'a> Reader<'a> {
         Ok(reflection)
     }
 
-    fn count(&self, op: Op) -> u32 {
-        self.module.all_inst_iter().filter(|i| i.class.opcode == op).count() as u32
+    fn all(&self, op: Op) -> impl Iterator<Item = &'a Instruction> {
+        self.instructions.iter().filter(move |instruction| instruction.class.opcode == op)
     }
 
     /// The workgroup size of the one entry point, which must be the compute shader `main`.
     fn local_size(&self) -> Result<([u32; 3], [Option<u32>; 3])> {
-        match &self.module.entry_points[..] {
+        let entries: Vec<_> = self.all(Op::EntryPoint).collect();
+        match &entries[..] {
             [entry] => match &entry.operands[..] {
                 [Operand::ExecutionModel(ExecutionModel::GLCompute), _, Operand::LiteralString(name), ..]
                     if name == "main" => {}
                 _ => return Err("the entry point is no compute shader called 'main'".into()),
             },
-            entries => return Err(format!("{} entry points; a module has one", entries.len())),
+            _ => return Err(format!("{} entry points; a module has one", entries.len())),
         }
         // Both forms of a specializable size: glslang writes WorkgroupSize before SPIR-V 1.6.
         let workgroup_size = rspirv::spirv::BuiltIn::WorkgroupSize as u32;
@@ -171,7 +135,7 @@ impl<'a> Reader<'a> {
         if let Some((&(id, _), _)) = built_in {
             return self.sizes(&self.definition(id)?.operands);
         }
-        for mode in &self.module.execution_modes {
+        for mode in self.all(Op::ExecutionMode).chain(self.all(Op::ExecutionModeId)) {
             match &mode.operands[..] {
                 [_, Operand::ExecutionMode(ExecutionMode::LocalSizeId), ids @ ..] => return self.sizes(ids),
                 &[
@@ -215,10 +179,8 @@ impl<'a> Reader<'a> {
     }
 
     fn push_constant_bytes(&self) -> Result<u32> {
-        let block = self.module.types_global_values.iter().find(|i| {
-            i.class.opcode == Op::Variable
-                && i.operands.first() == Some(&Operand::StorageClass(StorageClass::PushConstant))
-        });
+        let class = Operand::StorageClass(StorageClass::PushConstant);
+        let block = self.all(Op::Variable).find(|variable| variable.operands.first() == Some(&class));
         let Some(pointer) = block.and_then(|variable| variable.result_type) else { return Ok(0) };
         match self.definition(pointer)?.operands[..] {
             [_, Operand::IdRef(structure)] => self.size_of(structure, 0),
@@ -268,7 +230,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn definition(&self, id: u32) -> Result<&'a dr::Instruction> {
+    fn definition(&self, id: u32) -> Result<&'a Instruction> {
         self.defined.get(&id).copied().ok_or_else(|| format!("%{id} is used but never defined"))
     }
 }
