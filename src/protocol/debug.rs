@@ -135,11 +135,19 @@ impl DebugLogReader {
     /// # Errors
     /// [`ProtocolError::InvalidWord`] unless the capacity is a power of two, and at most 2^29.
     pub fn new(record_capacity: u32) -> Result<Self, ProtocolError> {
-        check_capacity(record_capacity)?;
-        Ok(Self { capacity: record_capacity, next: 0, lost: 0 })
+        Self::resume(record_capacity, 0)
     }
 
-    /// Number of the next record, which is also how many were taken or lost so far.
+    /// A reader that goes on at record number `next`, where another left off.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn resume(record_capacity: u32, next: u64) -> Result<Self, ProtocolError> {
+        check_capacity(record_capacity)?;
+        Ok(Self { capacity: record_capacity, next, lost: 0 })
+    }
+
+    /// Number of the next record. From a start at 0, that is how many were taken or lost so far.
     #[must_use]
     pub const fn next_record(&self) -> u64 {
         self.next
@@ -196,7 +204,7 @@ impl DebugLogReader {
     /// The record number that the cursor stands at, widened by the distance from `next`.
     fn head(&self, cursor: u32) -> u64 {
         let ahead = (cursor / RECORD_WORDS).wrapping_sub(self.next as u32) & NUMBER_MASK;
-        self.next + u64::from(ahead)
+        self.next.saturating_add(ahead.into())
     }
 
     /// Gives up the records whose place was reserved again. True when there were any.
