@@ -93,6 +93,12 @@ impl<B: AsRef<[u8]>> HostRing<B> {
         Ok(Self { slot_count: slots as u32, bytes })
     }
 
+    /// Slots in the ring.
+    #[must_use]
+    pub const fn slot_count(&self) -> u32 {
+        self.slot_count
+    }
+
     /// The bytes as a device would see them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -203,10 +209,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> RingProducer for HostRing<B> {
 
 impl<B: AsRef<[u8]>> RingConsumer for HostRing<B> {
     fn read_slot(&self, slot_idx: u32, out: &mut [u8]) -> Result<(), ProtocolError> {
-        let out: &mut [u8; SLOT_BYTES] = {
-            let len = out.len();
-            out.try_into().map_err(|_| wrong_length(len))
-        }?;
+        let byte_len = out.len();
+        let out: &mut [u8; SLOT_BYTES] = out.try_into().map_err(|_| wrong_length(byte_len))?;
         let (slots, _) = self.as_bytes().as_chunks();
         match slots.get(slot_idx as usize) {
             Some(slot) => *out = *slot,

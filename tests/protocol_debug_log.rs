@@ -182,7 +182,7 @@ proptest! {
                     writers.push(log.reserve());
                     reserved += 1;
                 }
-                0 | 1 | 2 => {
+                0..=2 => {
                     if let Some(writer) = writers.get_mut(which) && !log.step(writer) {
                         writers.remove(which);
                     }

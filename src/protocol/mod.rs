@@ -6,6 +6,7 @@
 //! error, never a zero.
 //!
 //! All functions are pure and may be called from any thread.
+#![forbid(unsafe_code)]
 
 pub mod abi;
 pub mod control;

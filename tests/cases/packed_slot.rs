@@ -36,7 +36,7 @@ fn packed(ops: &[(u32, &[u32])]) -> SlotWords {
 }
 
 pub fn cases() -> Vec<Case> {
-    [good(), faulting(), malformed()].concat()
+    [good(), faulting(), malformed(), vec![staggered_copies()]].concat()
 }
 
 fn good() -> Vec<Case> {
@@ -116,6 +116,29 @@ fn good() -> Vec<Case> {
             .after(&(1..32).map(|i| (OBS + i, i * (1 + i % 4))).collect::<Vec<_>>())
             .inner_metrics(&[(ATOMIC_ADD, (1..32).map(|i| 1 + i % 4).sum())]),
     ]
+}
+
+/// Fourteen copies of the greatest length in eight slots, each at a turn of its own: where lanes take
+/// turns together, their loops add up to more than any one slot's.
+fn staggered_copies() -> Case {
+    let first = OBS + 1;
+    let last = |copy: u32| first + 4096 * (copy + 1);
+    // (how many NOPs come before, how many copies): as many as their header and arguments allow.
+    let slots = [(0, 3), (3, 2), (5, 2), (7, 2), (9, 2), (11, 1), (12, 1), (13, 1)];
+    let mut case = case("long copies at different turns").observables(15 * 4096 + 1);
+    case = case.given(&[(first, 11), (first + 4095, 77)]);
+    let mut copies = 0;
+    for (nops, count) in slots {
+        let args: Vec<_> = (copies..copies + count).map(|copy| [first, last(copy), 4096]).collect();
+        let mut ops: Vec<(u32, &[u32])> = vec![(NOP, &[]); nops as usize];
+        ops.extend(args.iter().map(|args| (MEMCPY, args.as_slice())));
+        case = case.slot(packed(&ops), done(ops.len() as u64));
+        copies += count;
+    }
+    let mut after = vec![(first, 11), (first + 4095, 77)];
+    after.extend((0..copies).flat_map(|copy| [(last(copy), 11), (last(copy) + 4095, 77)]));
+    let nops = slots.iter().map(|(nops, _)| nops).sum();
+    case.after(&after).inner_metrics(&[(NOP, nops), (MEMCPY, copies)])
 }
 
 /// Shapes that are fine around an op that is not.
