@@ -167,27 +167,45 @@ fn the_manifest_is_parsed_strictly() {
 }
 
 #[test]
-fn the_contract_names_what_no_table_lists() {
-    const TABLES: &[Table] =
-        &[("binding", &[("BIND_A", 0), ("BINDING_COUNT", 1)]), ("spec", &[("SPEC_A", 0)])];
-    let binding = |set, binding, storage_buffer| reflect::Binding { set, binding, storage_buffer };
-    for (bindings, spec_ids, phrase) in [
-        (vec![binding(0, 0, true)], vec![0], ""),
-        (vec![binding(0, 1, true)], vec![], "set 0, binding 1"),
-        (vec![binding(1, 0, true)], vec![], "set 1, binding 0"),
-        (vec![binding(0, 0, false)], vec![], "something else than a storage buffer"),
-        (vec![], vec![1], "constant with id 1"),
-    ] {
-        let reflection = reflect::Reflection {
-            bindings: bindings.into_iter().collect(),
-            spec_ids: spec_ids.into_iter().collect(),
+fn the_contract_names_what_the_host_does_not_provide() {
+    use reflect::{Binding, Reflection};
+    const TABLES: &[Table] = &[
+        ("binding", &[("BIND_A", 0), ("BINDING_COUNT", 1)]),
+        ("spec", &[("SPEC_SUBGROUP_SIZE", 3), ("SPEC_B", 4)]),
+    ];
+    type Change = fn(&mut Reflection);
+    // A change to a module that keeps the contract, the message that it gets, whether a probe may do it.
+    let cases: &[(Change, &str, bool)] = &[
+        (|_| {}, "", true),
+        (|r| r.bindings = [bound(0, 1, true)].into(), "set 0, binding 1", true),
+        (|r| r.bindings = [bound(1, 0, true)].into(), "set 1, binding 0", true),
+        (|r| r.bindings = [bound(0, 0, false)].into(), "something else than a storage buffer", true),
+        (|r| r.spec_ids = [5].into(), "constant with id 5", true),
+        (|r| r.local_size_spec[0] = None, "workgroup size", true),
+        (|r| r.local_size_spec[0] = Some(4), "workgroup size", true),
+        (|r| r.local_size_spec[1] = Some(3), "workgroup size", true),
+        (|r| r.local_size[2] = 2, "workgroup size", true),
+        (|r| r.capabilities = ["Float64".into()].into(), "capability Float64", false),
+        (|r| r.push_constant_bytes = 132, "132 bytes of push constants", false),
+    ];
+    fn bound(set: u32, binding: u32, storage_buffer: bool) -> Binding {
+        Binding { set, binding, storage_buffer }
+    }
+    for (change, phrase, probe_may) in cases {
+        let mut reflection = Reflection {
+            bindings: [bound(0, 0, true)].into(),
+            spec_ids: [3, 4].into(),
+            local_size: [32, 1, 1],
+            local_size_spec: [Some(3), None, None],
+            push_constant_bytes: 128,
             ..Default::default()
         };
+        change(&mut reflection);
         match contract::check("core", &reflection, TABLES) {
-            Ok(()) => assert_eq!(phrase, ""),
-            Err(message) => assert!(!phrase.is_empty() && message.contains(phrase), "{message}"),
+            Ok(()) => assert_eq!(*phrase, ""),
+            Err(message) => assert!(!phrase.is_empty() && message.contains(phrase), "{phrase}: {message}"),
         }
-        contract::check("probe_x", &reflection, TABLES).unwrap();
+        assert_eq!(contract::check("probe_x", &reflection, TABLES).is_ok(), *probe_may, "{phrase}");
     }
 }
 

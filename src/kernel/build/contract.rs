@@ -1,15 +1,45 @@
-//! The kernel's modules against the tables `binding` and `spec` of `src/protocol/abi.rs`.
+//! What a module may ask of the host: the tables `binding` and `spec` of `src/protocol/abi.rs`, and the
+//! features that `src/vulkan` demands of every device.
 
 use super::reflect::{Binding, Reflection};
 use super::{Result, Table};
 
-/// Checks what a module of the kernel binds and specializes.
+/// Capabilities that every device has on which ringfence opens.
+const CAPABILITIES: &[&str] = &[
+    "Shader",
+    "VulkanMemoryModel",
+    "VulkanMemoryModelDeviceScope",
+    "PhysicalStorageBufferAddresses",
+    "GroupNonUniform",
+    "GroupNonUniformVote",
+    "GroupNonUniformArithmetic",
+    "GroupNonUniformBallot",
+    "GroupNonUniformShuffle",
+];
+
+/// Bytes of push constants that every device has (Vulkan specification, table "Required Limits").
+const PUSH_CONSTANT_BYTES: u32 = 128;
+
+/// Checks what a module binds, specializes and demands.
 ///
-/// Modules whose names begin with `probe` have layouts of their own and pass.
+/// Modules whose names begin with `probe` have bindings and constants of their own.
 ///
 /// # Errors
-/// Names the binding or the constant that no table lists.
+/// Names what the host does not provide, and where it would have to be added.
 pub fn check(name: &str, reflection: &Reflection, tables: &[Table]) -> Result<()> {
+    if let Some(other) = reflection.capabilities.iter().find(|c| !CAPABILITIES.contains(&c.as_str())) {
+        return Err(format!(
+            "module '{name}' declares the capability {other}, which ringfence does not demand of devices. Change \
+             the GLSL; or demand the feature in src/vulkan and add it to src/kernel/build/contract.rs."
+        ));
+    }
+    if reflection.push_constant_bytes > PUSH_CONSTANT_BYTES {
+        return Err(format!(
+            "module '{name}' has {} bytes of push constants; devices need not have more than {PUSH_CONSTANT_BYTES}. \
+             Move some into a buffer.",
+            reflection.push_constant_bytes
+        ));
+    }
     if name.starts_with("probe") {
         return Ok(());
     }
@@ -22,13 +52,23 @@ pub fn check(name: &str, reflection: &Reflection, tables: &[Table]) -> Result<()
             ));
         }
     }
-    match reflection.spec_ids.iter().find(|id| !lists(tables, "spec", "SPEC_", **id)) {
-        Some(id) => Err(format!(
+    if let Some(id) = reflection.spec_ids.iter().find(|id| !lists(tables, "spec", "SPEC_", **id)) {
+        return Err(format!(
             "module '{name}' has a specialization constant with id {id}, which `spec` in src/protocol/abi.rs does \
              not list as SPEC_*. Add it there, or change the GLSL."
-        )),
-        None => Ok(()),
+        ));
     }
+    // A workgroup is one subgroup, so its size is the host's to set.
+    let [width, height, depth] = reflection.local_size_spec;
+    let pinned = width.is_some_and(|id| lists(tables, "spec", "SPEC_SUBGROUP_SIZE", id));
+    if !pinned || height.or(depth).is_some() || reflection.local_size[1..] != [1, 1] {
+        return Err(format!(
+            "module '{name}' has the workgroup size {:?} with specialization constants {:?}; the kernel's is \
+             SPEC_SUBGROUP_SIZE by 1 by 1. Declare it with layout(local_size_x_id = SPEC_SUBGROUP_SIZE) in.",
+            reflection.local_size, reflection.local_size_spec
+        ));
+    }
+    Ok(())
 }
 
 fn lists(tables: &[Table], table: &str, prefix: &str, value: u32) -> bool {
