@@ -10,5 +10,6 @@ pub mod protocol;
 pub mod readback;
 pub mod ring;
 pub mod runtime;
+pub mod scan;
 pub mod twin;
 pub mod vulkan;
