@@ -1,5 +1,8 @@
 //! Storage: what the kernel asks for, and who answers.
 
+pub mod arena;
+pub mod engine;
 pub mod queue;
+mod threads;
 
 pub use queue::{IoCompletion, IoQueue, IoRequest};
