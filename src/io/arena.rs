@@ -92,7 +92,14 @@ impl Pool {
     pub(crate) fn new(arena: &Arc<Arena>, range: Range<usize>, block: usize) -> Self {
         assert!(range.end <= arena.len() && block > 0);
         let free = (0..range.len() / block).rev().map(|n| range.start + n * block).collect();
-        Self { shared: Arc::new(Shared { arena: arena.clone(), block, free: Mutex::new(free), freed: Condvar::new() }) }
+        Self {
+            shared: Arc::new(Shared {
+                arena: arena.clone(),
+                block,
+                free: Mutex::new(free),
+                freed: Condvar::new(),
+            }),
+        }
     }
 
     /// The arena that the blocks belong to.
@@ -186,7 +193,10 @@ impl Deref for Buf {
         // keeps alive and which was zeroed at its birth. Ranges of different Bufs never overlap, so
         // no one writes while this reference, which borrows the Buf, lives.
         unsafe {
-            std::slice::from_raw_parts(self.loan.shared.arena.as_ptr().add(self.range.start), self.range.len())
+            std::slice::from_raw_parts(
+                self.loan.shared.arena.as_ptr().add(self.range.start),
+                self.range.len(),
+            )
         }
     }
 }
@@ -195,7 +205,10 @@ impl DerefMut for Buf {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as for `deref`; the Buf is borrowed mutably, so this is the only reference.
         unsafe {
-            std::slice::from_raw_parts_mut(self.loan.shared.arena.as_ptr().add(self.range.start), self.range.len())
+            std::slice::from_raw_parts_mut(
+                self.loan.shared.arena.as_ptr().add(self.range.start),
+                self.range.len(),
+            )
         }
     }
 }

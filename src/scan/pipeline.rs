@@ -42,12 +42,14 @@ pub fn scan(
     std::thread::scope(|scope| {
         let (items, queue) = sync_channel(QUEUE);
         let (results, done) = sync_channel(QUEUE);
-        let reader = std::thread::Builder::new().name("scan-read".to_owned()).spawn_scoped(scope, move || {
-            ingest(inputs, reads, arena, text, |item| items.send(item).map_err(|_| Closed))
-        });
-        let feeder = std::thread::Builder::new().name("scan-feed".to_owned()).spawn_scoped(scope, move || {
-            feed(&queue, walks, |scanned| results.send(scanned).map_err(|_| Closed))
-        });
+        let reader =
+            std::thread::Builder::new().name("scan-read".to_owned()).spawn_scoped(scope, move || {
+                ingest(inputs, reads, arena, text, |item| items.send(item).map_err(|_| Closed))
+            });
+        let feeder =
+            std::thread::Builder::new().name("scan-feed".to_owned()).spawn_scoped(scope, move || {
+                feed(&queue, walks, |scanned| results.send(scanned).map_err(|_| Closed))
+            });
         for scanned in done {
             if sink(scanned).is_break() {
                 break;

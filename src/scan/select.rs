@@ -42,8 +42,8 @@ pub struct FileEnd {
 
 /// What takes the lines.
 pub trait Lines {
-    /// A selected line; called only where lines are wanted. False: not selected after all.
-    fn line(&mut self, source: &Source, line: Line<'_>) -> bool;
+    /// A selected line; called only where lines are wanted.
+    fn line(&mut self, source: &Source, line: Line<'_>);
     /// A file has ended; called once for each file that could be read.
     fn end(&mut self, end: FileEnd);
     /// Confirms that a line without its line feed matches; asked only where the table accepts too
@@ -128,7 +128,14 @@ impl<L: Lines> Selector<L> {
             },
         };
         if !file.finished {
-            let mut walk = Walk { selection: self.selection, confirm: self.confirm, lines: &mut self.lines, file: &mut file, text, segment };
+            let mut walk = Walk {
+                selection: self.selection,
+                confirm: self.confirm,
+                lines: &mut self.lines,
+                file: &mut file,
+                text,
+                segment,
+            };
             walk.run(matches);
         }
         if file.finished {
@@ -177,7 +184,8 @@ impl<L: Lines> Walk<'_, L> {
             end
         };
         let terminated = whole == start || self.text[whole - 1] == b'\n';
-        let inside = matches.partition_point(|at| (*at as usize) < whole || !terminated && *at as usize == whole);
+        let inside =
+            matches.partition_point(|at| (*at as usize) < whole || !terminated && *at as usize == whole);
         self.whole_lines(start..whole, &matches[..inside]);
         if self.segment.open && !self.file.finished {
             let hit = matches[inside..].iter().any(|at| (*at as usize) < end);
@@ -295,9 +303,7 @@ impl<L: Lines> Walk<'_, L> {
                 self.file.finished = true;
                 return;
             }
-            if !self.lines.line(&self.file.source, Line { bytes, offset, number }) {
-                return;
-            }
+            self.lines.line(&self.file.source, Line { bytes, offset, number });
         }
         self.file.selected += 1;
         self.file.finished = self.selection.max.is_some_and(|max| self.file.selected >= max);

@@ -1,0 +1,88 @@
+//! Which files to search, in which order, under which names.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ignore::{DirEntry, Walk, WalkBuilder};
+use ringfence::scan::chunk::Source;
+use ringfence::scan::ingest::Input;
+
+use super::args::Args;
+
+/// The name that standard input has in messages.
+pub const STANDARD_INPUT: &str = "(standard input)";
+
+/// Where to look.
+pub struct Roots {
+    paths: Vec<PathBuf>,
+    /// No path was given: names have no `./` in front.
+    implicit: bool,
+    /// By default: whether names are printed, as with grep -r.
+    pub named: bool,
+    hidden: bool,
+    ignore: bool,
+}
+
+impl Roots {
+    pub fn new(args: &Args, paths: &[std::ffi::OsString]) -> Self {
+        let implicit = paths.is_empty();
+        let paths: Vec<PathBuf> = match paths {
+            [] if !std::io::stdin().is_terminal() => vec!["-".into()],
+            [] => vec![".".into()],
+            paths => paths.iter().map(PathBuf::from).collect(),
+        };
+        let named = paths.len() > 1 || paths.iter().any(|path| path.as_os_str() != "-" && path.is_dir());
+        Self { paths, implicit, named, hidden: args.hidden, ignore: !args.no_ignore }
+    }
+
+    /// Everything to search. Directories are listed as the search comes to them.
+    pub fn inputs(self) -> impl Iterator<Item = Input> + Send {
+        let strip = self.implicit;
+        let (hidden, ignore) = (self.hidden, self.ignore);
+        self.paths.into_iter().flat_map(move |path| {
+            let inputs: Box<dyn Iterator<Item = Input> + Send> = if path.as_os_str() == "-" {
+                Box::new(std::iter::once(standard_input()))
+            } else if path.is_dir() {
+                Box::new(walk(&path, hidden, ignore).filter_map(move |entry| walked(entry, strip)))
+            } else {
+                Box::new(std::iter::once(Input::Path(Source::new(path.as_os_str().as_bytes()), path)))
+            };
+            inputs
+        })
+    }
+}
+
+fn standard_input() -> Input {
+    match std::io::stdin().as_fd().try_clone_to_owned() {
+        Ok(fd) => Input::Open(Source::new(STANDARD_INPUT), Arc::new(File::from(fd))),
+        Err(error) => Input::Trouble(format!("{STANDARD_INPUT}: {error}")),
+    }
+}
+
+fn walk(root: &Path, hidden: bool, ignore: bool) -> Walk {
+    WalkBuilder::new(root)
+        .standard_filters(ignore)
+        .hidden(!hidden)
+        .follow_links(false)
+        .sort_by_file_name(OsStr::cmp)
+        .build()
+}
+
+/// A file that was found; directories, links and devices are passed over, as by grep -r.
+fn walked(entry: Result<DirEntry, ignore::Error>, strip: bool) -> Option<Input> {
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return Some(Input::Trouble(error.to_string())),
+    };
+    if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+        return None;
+    }
+    let path = entry.into_path();
+    let name = if strip { path.strip_prefix("./").unwrap_or(&path) } else { &path };
+    Some(Input::Path(Source::new(name.as_os_str().to_owned().into_vec()), path))
+}
