@@ -21,8 +21,17 @@ layout(local_size_x_id = 0) in;
 #include "queue.glsl"
 #include "execute.glsl"
 
+#ifdef WITH_SCAN
+#define WITH_WIDE
+#include "op/scan.glsl"
+#endif
+
 // What a claim may cost at most; a worker that has less left leaves before it claims.
+#ifdef WITH_WIDE
+const uint RESERVE = SCAN_CLAIM_COST;
+#else
 const uint RESERVE = LANE_CLAIM_COST;
+#endif
 
 // Position of the first entry that may be there, and how many of the lanes' entries are.
 struct Found {
@@ -62,6 +71,11 @@ Found poll() {
 uint claim(Found f, uint entry, uint second) {
     uint lap = lap_of(f.head + gl_SubgroupInvocationID);
     uint count = min(f.count, run_length((entry >> LAP_SHIFT) != lap || (second >> LAP_SHIFT) != lap));
+#ifdef WITH_WIDE
+    // A wide slot is claimed alone: a run ends before it, or is it.
+    uint narrow = run_length((entry & ENTRY_WIDE) != 0);
+    count = min(count, max(narrow, 1));
+#endif
     bool won = false;
     if (gl_SubgroupInvocationID == 0 && count != 0)
         won = atomicCompSwap(state[STATE_HEAD], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
@@ -132,7 +146,16 @@ void serve(bool mine, uint entry, uint batch) {
     bool admitted = mine && level < PRIORITY_LEVELS;
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
     bool shutdown = admitted && op == OP_SHUTDOWN;
-    Outcome o = execute_lanes(admitted && op != OP_BATCH_FENCE && !shutdown, slot);
+    bool wide = false;
+    Outcome o = done(0);
+#ifdef WITH_WIDE
+    wide = subgroupAny(mine && admitted && op == OP_SCAN && (entry & ENTRY_WIDE) != 0);
+    if (wide) {
+        o = op_scan(subgroupBroadcastFirst(slot));
+        count_executions_of(mine && o.fault == 0, op);
+    }
+#endif
+    if (!wide) o = execute_lanes(admitted && op != OP_BATCH_FENCE && !shutdown, slot);
     if (!admitted) o = bad_operand(DETAIL_PRIORITY);
     if (subgroupAny(shutdown)) {
         bool drains = shutdown && op_shutdown(slot);

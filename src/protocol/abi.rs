@@ -347,6 +347,11 @@ pub mod scan {
         SCAN_PIECE_ALIGN = 16;
         /// A stream reads at most two pieces and this many bytes more.
         SCAN_STREAM_SLACK = 64;
+        /// Largest piece: a chunk has at most this many bytes for each stream.
+        SCAN_PIECE_MAX = 16_384;
+        /// Loop turns that the dearest scan slot can cost: a turn for each word of a piece and what
+        /// its stream reads behind it, and two more wherever something is reported.
+        SCAN_CLAIM_COST = 32_768;
         /// Most bytes that a serial slot reads.
         SCAN_SERIAL_MAX = 65_536;
         /// Words of the carry area at the head of a match buffer, two for each carry.

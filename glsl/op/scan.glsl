@@ -1,0 +1,201 @@
+// OP_SCAN: walks a chunk of text through a byte automaton, two streams a lane. Twin: src/twin/scan.rs,
+// which also says what the table, the streams and the carries are.
+//
+// A wide opcode: the whole subgroup works on one slot. Two streams a lane hide the latency of the
+// table's loads. The fast loop takes four bytes of both streams a turn and holds nothing but the walk;
+// it is left, by all lanes together, when some lane has something to report (DESIGN facts 10, 21).
+// Matches go into the slot's own buffer, whose cursor is a register: one subgroup is one slot.
+
+struct Scan {
+    Words text;   // the chunk, from its first word
+    Words table;
+    Words found;  // carries, then matches
+    uint capacity;
+    uint matches;
+    uint carries;
+};
+
+// One stream: reads [at, limit), and behind `end` only while a line of its own is undecided.
+struct Stream {
+    uint at;
+    uint end;
+    uint limit;
+    uint state;
+};
+
+bool scan_live(Stream s) { return s.at < s.limit && (s.at < s.end || s.state > SCAN_START); }
+
+void scan_append(Scan scan, inout uint index, uint mask, uint at, uint k) {
+    if ((mask >> k & 1) != 0) {
+        if (index < scan.capacity) scan.found.at[SCAN_CARRY_WORDS + index] = at + k;
+        index += 1;
+    }
+}
+
+// Appends, for each lane and each set bit k of `mask`, the position at + k.
+void scan_report(inout Scan scan, uint mask, uint at) {
+    uint n = bitCount(mask);
+    uint index = scan.matches + subgroupExclusiveAdd(n);
+    scan.matches += subgroupAdd(n);
+    scan_append(scan, index, mask, at, 0);
+    scan_append(scan, index, mask, at, 1);
+    scan_append(scan, index, mask, at, 2);
+    scan_append(scan, index, mask, at, 3);
+}
+
+void scan_byte(Scan scan, inout Stream s, uint base, uint word, uint k, inout uint mask) {
+    if (s.at == base + k && scan_live(s)) {
+        uint entry = scan.table.at[s.state + (word >> (8 * k) & 0xFF)];
+        mask |= (entry >> 31) << k;
+        s.state = entry & ~SCAN_REPORT;
+        s.at += 1;
+    }
+}
+
+// The bytes of one word that a stream may still read, with every rule looked at for each of them.
+uint scan_word(Scan scan, inout Stream s) {
+    uint base = s.at & ~3u;
+    uint word = scan.text.at[base >> 2];
+    uint mask = 0;
+    scan_byte(scan, s, base, word, 0, mask);
+    scan_byte(scan, s, base, word, 1, mask);
+    scan_byte(scan, s, base, word, 2, mask);
+    scan_byte(scan, s, base, word, 3, mask);
+    return mask;
+}
+
+// Whole words of both streams, `turns` of them, none of which passes a stream's end.
+void scan_fast(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
+    uint i = 0;
+    uint wa = a.at >> 2;
+    uint wb = b.at >> 2;
+    uint sa = a.state;
+    uint sb = b.state;
+    while (i < turns) {
+        bool hit = false;
+        uint a0, a1, a2, a3, b0, b1, b2, b3;
+        while (i < turns && !hit) {
+            uint ta = scan.text.at[wa + i];
+            uint tb = scan.text.at[wb + i];
+            a0 = scan.table.at[sa + (ta & 0xFF)];
+            b0 = scan.table.at[sb + (tb & 0xFF)];
+            a1 = scan.table.at[(a0 & ~SCAN_REPORT) + (ta >> 8 & 0xFF)];
+            b1 = scan.table.at[(b0 & ~SCAN_REPORT) + (tb >> 8 & 0xFF)];
+            a2 = scan.table.at[(a1 & ~SCAN_REPORT) + (ta >> 16 & 0xFF)];
+            b2 = scan.table.at[(b1 & ~SCAN_REPORT) + (tb >> 16 & 0xFF)];
+            a3 = scan.table.at[(a2 & ~SCAN_REPORT) + (ta >> 24)];
+            b3 = scan.table.at[(b2 & ~SCAN_REPORT) + (tb >> 24)];
+            sa = a3 & ~SCAN_REPORT;
+            sb = b3 & ~SCAN_REPORT;
+            hit = subgroupAny(((a0 | a1 | a2 | a3 | b0 | b1 | b2 | b3) & SCAN_REPORT) != 0);
+            i += 1;
+            charge(1);
+        }
+        if (hit) {
+            uint back = 4 * (i - 1);
+            scan_report(scan, a0 >> 31 | a1 >> 31 << 1 | a2 >> 31 << 2 | a3 >> 31 << 3, a.at + back);
+            scan_report(scan, b0 >> 31 | b1 >> 31 << 1 | b2 >> 31 << 2 | b3 >> 31 << 3, b.at + back);
+        }
+        charge(2);
+    }
+    a.at += 4 * turns;
+    b.at += 4 * turns;
+    a.state = sa;
+    b.state = sb;
+}
+
+// The rest of both streams: ends of pieces, and lines that go on behind them.
+void scan_rest(inout Scan scan, inout Stream a, inout Stream b) {
+    while (subgroupAny(scan_live(a) || scan_live(b))) {
+        uint ma = 0;
+        uint mb = 0;
+        uint base_a = a.at & ~3u;
+        uint base_b = b.at & ~3u;
+        if (scan_live(a)) ma = scan_word(scan, a);
+        if (scan_live(b)) mb = scan_word(scan, b);
+        if (subgroupAny((ma | mb) != 0)) {
+            scan_report(scan, ma, base_a);
+            scan_report(scan, mb, base_b);
+        }
+        charge(1);
+    }
+}
+
+void scan_carry(inout Scan scan, Stream s) {
+    bool undecided = s.state > SCAN_START;
+    uvec4 who = subgroupBallot(undecided);
+    uint index = scan.carries + subgroupBallotExclusiveBitCount(who);
+    if (undecided && 2 * index + 1 < SCAN_CARRY_WORDS) {
+        scan.found.at[2 * index] = s.at;
+        scan.found.at[2 * index + 1] = s.state;
+    }
+    scan.carries += subgroupBallotBitCount(who);
+}
+
+Stream scan_stream(Scan scan, uint index, uint piece, uint len, uint state) {
+    uint begin = min(index * piece, len);
+    bool starts = begin > 0 && (scan.text.at[(begin - 1) >> 2] >> 24) == 10; // pieces begin at words
+    return Stream(begin, min(begin + piece, len), min(begin + 2 * piece + SCAN_STREAM_SLACK, len),
+                  index == 0 ? state : starts ? SCAN_START : SCAN_SKIP);
+}
+
+uvec2 address_plus(uvec2 address, uint bytes) {
+    uint carry;
+    uint low = uaddCarry(address.x, bytes, carry);
+    return uvec2(low, address.y + carry);
+}
+
+// All of it is the same for the whole subgroup but the lanes' streams.
+Outcome op_scan(uint slot) {
+    uint base = slot * SLOT_WORDS + ARG0_WORD;
+    uint offset = slots[base + 1];
+    uint len = slots[base + 2];
+    uint state = slots[base + 4];
+    uint found_at = slots[base + 6];
+    uint capacity = slots[base + 7];
+    uint walk = slots[base + 8];
+    uint first = slots[base + 9];
+    uint last = slots[base + 10];
+
+    uvec4 text = slots[base] < MAX_RESOURCES ? resources[slots[base]] : uvec4(0);
+    uvec4 table = slots[base + 3] < MAX_RESOURCES ? resources[slots[base + 3]] : uvec4(0);
+    uvec4 found = slots[base + 5] < MAX_RESOURCES ? resources[slots[base + 5]] : uvec4(0);
+    if (text.z == 0) return bad_operand(0);
+    if ((offset & 3) != 0 || offset >> 2 > text.z) return bad_operand(1);
+    uint streams = SCAN_STREAMS_PER_LANE * gl_SubgroupSize;
+    if (len > SCAN_PIECE_MAX * streams || (len + 3) >> 2 > text.z - (offset >> 2)) return bad_operand(2);
+    if (table.z < 2 * SCAN_ROW_WORDS) return bad_operand(3);
+    if (state % SCAN_ROW_WORDS != 0 || state > table.z - SCAN_ROW_WORDS) return bad_operand(4);
+    if ((found.w & RESOURCE_WRITE) == 0) return bad_operand(5);
+    if (found_at > found.z || found.z - found_at < SCAN_CARRY_WORDS) return bad_operand(6);
+    if (capacity > found.z - found_at - SCAN_CARRY_WORDS) return bad_operand(7);
+    if (walk > SCAN_SERIAL) return bad_operand(8);
+    if (walk == SCAN_SERIAL && last > len) return bad_operand(10);
+    if (walk == SCAN_SERIAL && first > last) return bad_operand(9);
+
+    Scan scan;
+    scan.text = Words(address_plus(text.xy, offset));
+    scan.table = Words(table.xy);
+    scan.found = Words(address_plus(found.xy, 4 * found_at));
+    scan.capacity = capacity;
+    scan.matches = 0;
+    scan.carries = 0;
+
+    Stream a = Stream(0, 0, 0, SCAN_SKIP);
+    Stream b = a;
+    uint turns = 0;
+    if (walk == SCAN_SERIAL) {
+        if (gl_SubgroupInvocationID == 0) a = Stream(first, first, min(first + SCAN_SERIAL_MAX, last), state);
+    } else {
+        uint piece = (len + streams - 1) / streams;
+        piece = (piece + SCAN_PIECE_ALIGN - 1) / SCAN_PIECE_ALIGN * SCAN_PIECE_ALIGN;
+        a = scan_stream(scan, gl_SubgroupInvocationID, piece, len, state);
+        b = scan_stream(scan, gl_SubgroupInvocationID + gl_SubgroupSize, piece, len, state);
+        turns = subgroupMin(min(a.end - a.at, b.end - b.at)) / 4;
+    }
+    scan_fast(scan, a, b, turns);
+    scan_rest(scan, a, b);
+    scan_carry(scan, a);
+    scan_carry(scan, b);
+    return Outcome(0, 0, scan.matches, scan.carries);
+}

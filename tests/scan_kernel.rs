@@ -1,0 +1,225 @@
+//! OP_SCAN on the device against its twin, in both modes: random automata over random texts, parallel
+//! walks and the serial ones that take up their carries, and every operand that can be wrong.
+
+mod support;
+
+use ringfence::protocol::abi::{opcode::OP_SCAN, scan::*};
+use ringfence::protocol::{FaultCode, PRIORITY_NORMAL, SlotWords, slot};
+use ringfence::runtime::{Mode, Resource, Runtime};
+use ringfence::twin::scan::{self, Carry, Outcome, Walk};
+use support::{MODES, PATIENCE, assert_silent, builder};
+
+/// xorshift: the same cases in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
+
+    fn below(&mut self, n: u32) -> u32 {
+        self.next() % n
+    }
+}
+
+/// A random automaton that keeps the table's rules, with `n` rows besides SKIP and START.
+fn table(random: &mut Random, n: u32, reports: u32) -> Vec<u32> {
+    let rows = n + 2;
+    let mut words = vec![SCAN_SKIP; (rows * SCAN_ROW_WORDS) as usize];
+    for row in 0..rows {
+        for byte in 0..SCAN_ROW_WORDS {
+            let report = row > 0 && random.below(reports) == 0;
+            let flag = if report { SCAN_REPORT } else { 0 };
+            words[(row * SCAN_ROW_WORDS + byte) as usize] = match byte {
+                10 => SCAN_START | flag,
+                _ if row == 0 || report || n == 0 => SCAN_SKIP | flag,
+                _ => (2 + random.below(n)) * SCAN_ROW_WORDS,
+            };
+        }
+    }
+    words
+}
+
+fn text(random: &mut Random) -> Vec<u8> {
+    let len = random.below(9000) as usize;
+    let newline = [2, 10, 80, 1000, 100_000][random.below(5) as usize];
+    (0..len).map(|_| if random.below(newline) == 0 { b'\n' } else { random.next() as u8 }).collect()
+}
+
+fn packed(text: &[u8]) -> Vec<u32> {
+    let mut words: Vec<u32> = text
+        .chunks(4)
+        .map(|c| c.iter().enumerate().fold(0, |w, (i, b)| w | u32::from(*b) << (8 * i)))
+        .collect();
+    words.push(0);
+    words
+}
+
+fn slot_words(args: [u32; 12]) -> SlotWords {
+    let mut words = [0; 16];
+    words[..4].copy_from_slice(&[slot::PUBLISHED, OP_SCAN, 0, PRIORITY_NORMAL]);
+    words[4..].copy_from_slice(&args);
+    words
+}
+
+const CAPACITY: u32 = 10_000;
+
+fn device(runtime: &Runtime, found: &Resource, args: [u32; 12]) -> Result<Outcome, (FaultCode, u16)> {
+    let job = runtime.submit(&slot_words(args)).expect("accepted");
+    let ended = job.wait_timeout(PATIENCE).expect("the device is well").expect("it ends in time");
+    if let Some(fault) = ended.fault() {
+        return Err(fault);
+    }
+    let result = ended.result().expect("not a fault");
+    let words = found.words().expect("mapped");
+    let word = |i: u64| words[i as usize].load(std::sync::atomic::Ordering::Acquire);
+    let (matches, carries) = (result & 0xFFFF_FFFF, result >> 32);
+    let base = u64::from(args[6]);
+    let stored = matches.min(u64::from(args[7]));
+    Ok(Outcome {
+        matches: (0..stored).map(|i| word(base + u64::from(SCAN_CARRY_WORDS) + i)).collect(),
+        carries: (0..carries)
+            .map(|i| Carry { position: word(base + 2 * i), state: word(base + 2 * i + 1) })
+            .collect(),
+    })
+}
+
+fn sorted(mut outcome: Outcome) -> Outcome {
+    outcome.matches.sort_unstable();
+    outcome.carries.sort_unstable();
+    outcome
+}
+
+fn runtime(mode: Mode) -> Runtime {
+    builder(mode).opcodes(&[OP_SCAN]).build().expect("a runtime with the scan family")
+}
+
+#[test]
+fn random_walks_equal_the_twins() {
+    for mode in MODES {
+        let runtime = runtime(mode);
+        let lanes = runtime.gpu().info().subgroup_size;
+        let found = runtime.output(64 + SCAN_CARRY_WORDS + CAPACITY).expect("an output");
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        for round in 0..150 {
+            let (states, reports) = (random.below(6), [3, 40, 3000][random.below(3) as usize]);
+            let table = table(&mut random, states, reports);
+            let text = text(&mut random);
+            let text_at = 4 * random.below(8);
+            let mut padded = vec![b'x'; text_at as usize];
+            padded.extend_from_slice(&text);
+            let text_handle = runtime.table(&packed(&padded)).expect("a text");
+            let table_handle = runtime.table(&table).expect("a table");
+            let state = random.below(states + 2) * SCAN_ROW_WORDS;
+            let len = text.len() as u32;
+            let args = |state, walk, first, last| {
+                [
+                    text_handle.handle(),
+                    text_at,
+                    len,
+                    table_handle.handle(),
+                    state,
+                    found.handle(),
+                    64,
+                    CAPACITY,
+                    walk,
+                    first,
+                    last,
+                    0,
+                ]
+            };
+            let wanted = scan::execute(&text, &table, state, Walk::Parallel, lanes).expect("good arguments");
+            let got = device(&runtime, &found, args(state, SCAN_PARALLEL, 0, 0)).expect("no fault");
+            assert_eq!(sorted(got), sorted(wanted.clone()), "{mode}, round {round}");
+            for carry in wanted.carries {
+                let walk = Walk::Serial { first: carry.position, end: len };
+                let wanted = scan::execute(&text, &table, carry.state, walk, lanes).expect("good arguments");
+                let got = device(&runtime, &found, args(carry.state, SCAN_SERIAL, carry.position, len))
+                    .expect("no fault");
+                assert_eq!(sorted(got), sorted(wanted), "{mode}, round {round}, {walk:?}");
+            }
+        }
+    }
+    assert_silent();
+}
+
+#[test]
+fn a_full_match_buffer_still_counts() {
+    for mode in MODES {
+        let runtime = runtime(mode);
+        // Every byte of every line but the first of each is skipped; each line reports.
+        let mut table = vec![SCAN_SKIP; 512];
+        table[256..].fill(SCAN_SKIP | SCAN_REPORT);
+        table[10] = SCAN_START;
+        table[256 + 10] = SCAN_START | SCAN_REPORT;
+        let text = b"ab\n".repeat(1000);
+        let text_handle = runtime.table(&packed(&text)).expect("a text");
+        let table_handle = runtime.table(&table).expect("a table");
+        let found = runtime.output(SCAN_CARRY_WORDS + 8).expect("an output");
+        found.words().expect("mapped").iter().for_each(|w| w.store(7, std::sync::atomic::Ordering::Release));
+        let args =
+            [text_handle.handle(), 0, 3000, table_handle.handle(), 256, found.handle(), 0, 4, 0, 0, 0, 0];
+        let job = runtime.submit(&slot_words(args)).expect("accepted");
+        let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time");
+        assert_eq!(ended.result(), Some(1000), "{mode}");
+        let behind = &found.words().expect("mapped")[(SCAN_CARRY_WORDS + 4) as usize..];
+        assert!(behind.iter().all(|w| w.load(std::sync::atomic::Ordering::Acquire) == 7), "{mode}: overrun");
+    }
+    assert_silent();
+}
+
+#[test]
+fn bad_operands_are_named() {
+    for mode in MODES {
+        let runtime = runtime(mode);
+        let lanes = runtime.gpu().info().subgroup_size;
+        let text = runtime.table(&[0; 100]).expect("a text");
+        let table = runtime.table(&[0; 512]).expect("a table");
+        let found = runtime.output(SCAN_CARRY_WORDS + 10).expect("an output");
+        let good = [text.handle(), 0, 400, table.handle(), 256, found.handle(), 0, 10, 0, 0, 0, 0];
+        let with = |at: usize, value: u32| {
+            let mut args = good;
+            args[at] = value;
+            args
+        };
+        let serial = |first, last| {
+            let mut args = good;
+            args[8..11].copy_from_slice(&[SCAN_SERIAL, first, last]);
+            args
+        };
+        let too_long = SCAN_PIECE_MAX * SCAN_STREAMS_PER_LANE * lanes + 1;
+        let cases = [
+            (with(0, 99), 0),
+            (with(0, u32::MAX), 0),
+            (with(1, 2), 1),
+            (with(1, 404), 1),
+            (with(1, 4), 2),
+            (with(2, 401), 2),
+            (with(2, too_long), 2),
+            (with(2, u32::MAX), 2),
+            (with(3, 99), 3),
+            (with(4, 1), 4),
+            (with(4, 512), 4),
+            (with(5, 99), 5),
+            (with(5, text.handle()), 5),
+            (with(6, 11), 6),
+            (with(6, u32::MAX), 6),
+            (with(7, 11), 7),
+            (with(8, 2), 8),
+            (serial(0, 401), 10),
+            (serial(9, 8), 9),
+        ];
+        assert!(device(&runtime, &found, good).is_ok());
+        for (args, detail) in cases {
+            assert_eq!(
+                device(&runtime, &found, args),
+                Err((FaultCode::BadOperand, detail)),
+                "{mode}: {args:?}"
+            );
+        }
+    }
+    assert_silent();
+}
