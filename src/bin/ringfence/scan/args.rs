@@ -44,7 +44,7 @@ impl From<Engine> for EngineChoice {
 /// searched with all that is in them, except hidden files and what .gitignore and .ignore files
 /// exclude.
 #[derive(Clone, Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, args_override_self = true)]
 pub struct Args {
     /// A pattern; may be given more than once. Without -e and -f the first PATH is the pattern.
     #[arg(short = 'e', long = "regexp", value_name = "PATTERN", allow_hyphen_values = true)]
