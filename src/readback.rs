@@ -1,16 +1,13 @@
 //! What a dispatch left behind: its four buffers, checked before they are taken.
 #![forbid(unsafe_code)]
 
-use crate::protocol::io::IO_SLOT_COUNT;
+use crate::io::queue::check_shape;
 use crate::protocol::ring::{check_slots, try_count_ring_slots};
 use crate::protocol::words::{check_aligned, read_word};
 use crate::protocol::{
     CONTROL_MIN_WORDS, METRICS_WORDS, ProtocolError, slot, try_read_debug_log, try_read_done_count,
     try_read_epoch, try_read_fault_count, try_read_metrics,
 };
-
-/// Bytes of an IO queue entry.
-const IO_SLOT_BYTES: usize = crate::protocol::io::IO_SLOT_WORDS as usize * size_of::<u32>();
 
 /// The four buffers of a dispatch, as bytes, each of a shape that its readers accept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,22 +147,6 @@ fn validate(
         });
     }
     try_read_debug_log(debug_log)?;
-    if !io_queue.len().is_multiple_of(IO_SLOT_BYTES) {
-        return Err(ProtocolError::MisalignedByteLength {
-            buffer: "IO queue",
-            byte_len: io_queue.len(),
-            unit: IO_SLOT_BYTES,
-            fix: "pass whole entries of 32 bytes",
-        });
-    }
-    let entries = io_queue.len() / IO_SLOT_BYTES;
-    if !(1..=IO_SLOT_COUNT as usize).contains(&entries) {
-        return Err(ProtocolError::UnexpectedShape {
-            buffer: "IO queue",
-            found: entries,
-            expected: IO_SLOT_COUNT as usize,
-            fix: "an IO queue has 1 to 64 entries",
-        });
-    }
+    check_shape(io_queue)?;
     Ok(())
 }

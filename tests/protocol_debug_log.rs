@@ -123,6 +123,27 @@ fn a_record_that_is_being_written_is_waited_for() {
 }
 
 #[test]
+fn records_that_are_overwritten_during_a_poll_are_skipped_in_it() {
+    let mut log = Log::new(8, 0);
+    let mut reader = DebugLogReader::new(8).unwrap();
+    (0..5).for_each(|_| log.print());
+    let log = std::cell::RefCell::new(log);
+    let mut records = Vec::new();
+    let load = |word: usize| {
+        let mut log = log.borrow_mut();
+        let value = log.words[word];
+        if word == 0 && value == 5 * 4 {
+            // Right after the reader looked at the cursor.
+            (5..20).for_each(|_| log.print());
+        }
+        value
+    };
+    reader.poll(load, |record| records.push(record));
+    assert_eq!(numbers(&records), (12..20).collect::<Vec<_>>());
+    assert_eq!(reader.lost(), 12);
+}
+
+#[test]
 fn a_record_that_was_never_finished_is_lost_in_the_end() {
     let mut log = Log::new(8, 0);
     let mut reader = DebugLogReader::new(8).unwrap();

@@ -218,6 +218,26 @@ fn an_io_entry_goes_round() {
 }
 
 #[test]
+fn an_io_queue_that_was_read_back_is_not_trusted() {
+    let mut queue = IoQueue::new(2).unwrap();
+    queue.submit_dma_write(1, 1, 2, 0, 8, 9).unwrap();
+    let with = |byte: usize, value| {
+        let mut bytes = queue.as_bytes().to_vec();
+        bytes[byte] = value;
+        IoQueue::from_bytes(bytes).unwrap()
+    };
+    assert_eq!(with(0, 0).claim(1).unwrap().op, io_op::WRITE);
+    let mut forged = with(32, 4);
+    assert!(matches!(forged.claim(1), Err(ProtocolError::InvalidWord { value: 4, .. })));
+    assert!(matches!(forged.claim(1), Err(ProtocolError::InvalidWord { .. })), "it stays PUBLISHED");
+    let status = with(32 + 6 * 4, 9);
+    assert!(matches!(status.completion(1), Err(ProtocolError::InvalidWord { word_idx: 14, value: 9, .. })));
+    for length in [0, 31, 33, 65 * 32] {
+        assert!(IoQueue::from_bytes(vec![0; length]).is_err(), "{length} bytes");
+    }
+}
+
+#[test]
 fn a_readback_keeps_both_sides_allocations() {
     let outputs = || {
         vec![

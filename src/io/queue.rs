@@ -9,6 +9,7 @@ use crate::protocol::words::{WORD_BYTES, read_word, set_word};
 use crate::protocol::{ProtocolError, slot};
 
 const BUFFER: &str = "IO queue";
+const SLOT_BYTES: usize = IO_SLOT_WORDS as usize * WORD_BYTES;
 
 /// What an entry asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,15 +61,18 @@ impl IoQueue {
     /// # Errors
     /// [`ProtocolError::ByteLengthOverflow`] unless `slot_count` is 1 to 64.
     pub fn new(slot_count: u32) -> Result<Self, ProtocolError> {
-        if !(1..=IO_SLOT_COUNT).contains(&slot_count) {
-            return Err(ProtocolError::ByteLengthOverflow {
-                buffer: BUFFER,
-                requested: slot_count.into(),
-                limit: IO_SLOT_COUNT.into(),
-                fix: "an IO queue has 1 to 64 entries",
-            });
-        }
-        let bytes = vec![0; (slot_count * IO_SLOT_WORDS) as usize * WORD_BYTES];
+        check_count(slot_count.into())?;
+        let bytes = vec![0; slot_count as usize * SLOT_BYTES];
+        Ok(Self { bytes, slot_count })
+    }
+
+    /// A queue that was read back, in whatever state its entries are.
+    ///
+    /// # Errors
+    /// [`ProtocolError::MisalignedByteLength`] unless the bytes are whole entries,
+    /// [`ProtocolError::ByteLengthOverflow`] unless there are 1 to 64 of them.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ProtocolError> {
+        let slot_count = check_shape(&bytes)?;
         Ok(Self { bytes, slot_count })
     }
 
@@ -247,6 +251,32 @@ impl IoQueue {
             byte_len: self.bytes.len(),
             fix: "use an entry index below slot_count()",
         })
+    }
+}
+
+/// The number of entries, if the bytes are whole ones and a queue can have so many.
+pub(crate) fn check_shape(bytes: &[u8]) -> Result<u32, ProtocolError> {
+    if bytes.len().is_multiple_of(SLOT_BYTES) {
+        return check_count((bytes.len() / SLOT_BYTES) as u64);
+    }
+    Err(ProtocolError::MisalignedByteLength {
+        buffer: BUFFER,
+        byte_len: bytes.len(),
+        unit: SLOT_BYTES,
+        fix: "pass whole entries of 32 bytes",
+    })
+}
+
+/// Refuses a number of entries that a queue cannot have.
+fn check_count(slot_count: u64) -> Result<u32, ProtocolError> {
+    match u32::try_from(slot_count) {
+        Ok(count @ 1..=IO_SLOT_COUNT) => Ok(count),
+        _ => Err(ProtocolError::ByteLengthOverflow {
+            buffer: BUFFER,
+            requested: slot_count,
+            limit: IO_SLOT_COUNT.into(),
+            fix: "an IO queue has 1 to 64 entries",
+        }),
     }
 }
 
