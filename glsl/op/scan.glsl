@@ -96,7 +96,7 @@ void scan_fast(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
             scan_report(scan, a0 >> 31 | a1 >> 31 << 1 | a2 >> 31 << 2 | a3 >> 31 << 3, a.at + back);
             scan_report(scan, b0 >> 31 | b1 >> 31 << 1 | b2 >> 31 << 2 | b3 >> 31 << 3, b.at + back);
         }
-        charge(2);
+        charge(1);
     }
     a.at += 4 * turns;
     b.at += 4 * turns;

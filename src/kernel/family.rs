@@ -1,7 +1,7 @@
 //! Which module serves which opcodes: the smallest that has them all is the fastest (DESIGN fact 10).
 
 use super::{Module, module};
-use crate::protocol::abi::opcode::*;
+use crate::protocol::abi::{live::LANE_CLAIM_COST, opcode::*, scan::SCAN_CLAIM_COST};
 
 /// Lane-sized opcodes that every module has.
 const CORE: &[u32] = &[
@@ -28,6 +28,11 @@ pub(crate) fn smallest(opcodes: &[u32]) -> Option<&'static Module> {
     let serves =
         |more: &[u32]| opcodes.iter().filter(|op| known(op)).all(|op| CORE.contains(op) || more.contains(op));
     FAMILIES.iter().find(|(_, more)| serves(more)).and_then(|(name, _)| module(name))
+}
+
+/// Loop turns that the dearest claim of a module can cost; the kernel's `RESERVE`.
+pub(crate) fn claim_cost(module: &Module) -> u32 {
+    if module.name == "core" { LANE_CLAIM_COST } else { LANE_CLAIM_COST.max(SCAN_CLAIM_COST) }
 }
 
 /// A whole subgroup works on one slot of this opcode.

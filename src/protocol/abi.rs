@@ -348,10 +348,10 @@ pub mod scan {
         /// A stream reads at most two pieces and this many bytes more.
         SCAN_STREAM_SLACK = 64;
         /// Largest piece: a chunk has at most this many bytes for each stream.
-        SCAN_PIECE_MAX = 16_384;
-        /// Loop turns that the dearest scan slot can cost: a turn for each word of a piece and what
-        /// its stream reads behind it, and two more wherever something is reported.
-        SCAN_CLAIM_COST = 32_768;
+        SCAN_PIECE_MAX = 32_768;
+        /// Loop turns that the dearest scan slot can cost: one for each word that a stream reads, at
+        /// most two pieces, and one more for each word of its piece where something is reported.
+        SCAN_CLAIM_COST = 28_672;
         /// Most bytes that a serial slot reads.
         SCAN_SERIAL_MAX = 65_536;
         /// Words of the carry area at the head of a match buffer, two for each carry.

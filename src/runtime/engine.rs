@@ -8,8 +8,8 @@ use super::buffers::Buffers;
 use super::error::RuntimeError;
 use super::layout::Layout;
 use super::shared::{Shared, lock};
-use crate::kernel::Module;
-use crate::protocol::abi::live::{FLAG_DRAIN, LANE_CLAIM_COST};
+use crate::kernel::{self, Module};
+use crate::protocol::abi::live::FLAG_DRAIN;
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
 use crate::vulkan::{
     BarrierKind, Commands, ComputePipeline, DescriptorSet, Gpu, PipelineOptions, Recorder, Timeline,
@@ -66,8 +66,9 @@ impl Engine {
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
         let limit = gpu.workarounds().loop_limit.unwrap_or(u32::MAX);
-        let least = 2 * (LANE_CLAIM_COST + module.loops);
-        let budget = options.loop_budget.unwrap_or(LOOP_BUDGET).min(limit).max(least);
+        // Enough for the dearest claim and some polling, or no worker would ever claim anything.
+        let least = kernel::claim_cost(module) + 64 * module.loops;
+        let budget = options.loop_budget.unwrap_or(LOOP_BUDGET).max(least).min(limit);
         let record = |flags: u32, chain: u32| {
             let push = [flags, budget, layout.shift, layout.slots, layout.control_words, layout.log_shift];
             Commands::record(gpu, |rec: &mut Recorder<'_>| {

@@ -250,6 +250,16 @@ impl Runtime {
         Resource::register(&self.shared, buffer, Access::Write)
     }
 
+    /// Registers memory of the host's to write and the slots' to read: write words, then publish the
+    /// slots that read them.
+    ///
+    /// # Errors
+    /// As [`table`](Self::table).
+    pub fn scratch(&self, words: u32) -> Result<Resource, RuntimeError> {
+        let buffer = Buffer::new(&self.shared.gpu, Role::HostToDevice, u64::from(words) * 4, "scratch")?;
+        Resource::register(&self.shared, buffer, Access::Read)
+    }
+
     /// Registers memory that slots read, from a buffer of the caller's device.
     ///
     /// # Errors

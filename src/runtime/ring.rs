@@ -206,6 +206,32 @@ impl Ring {
     }
 }
 
+impl Ring {
+    /// As [`wait`](Self::wait), for callers whose processor the device's workers need: sleeps from the
+    /// start, at most `nap` at a time.
+    ///
+    /// # Errors
+    /// As [`reap`](Self::reap).
+    pub fn wait_sleeping(
+        &mut self,
+        nap: Duration,
+        timeout: Duration,
+        mut ended: impl FnMut(u64, Outcome),
+    ) -> Result<usize, RuntimeError> {
+        super::backoff::fine_timers();
+        let deadline = Instant::now() + timeout;
+        let mut pause = Duration::from_micros(5).min(nap);
+        loop {
+            let count = self.reap(&mut ended)?;
+            if count > 0 || self.in_flight == 0 || Instant::now() >= deadline {
+                return Ok(count);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(nap);
+        }
+    }
+}
+
 impl Drop for Ring {
     /// What is in flight ends unseen; its slots come back as they end.
     fn drop(&mut self) {

@@ -9,6 +9,7 @@ pub mod chunk;
 pub mod engine;
 pub mod feed;
 pub mod ingest;
+pub mod kernel_engine;
 pub mod pattern;
 pub mod pipeline;
 pub mod select;
