@@ -186,13 +186,13 @@ fn things_may_be_dropped_while_the_device_uses_them() {
     let pipeline = pipeline(&gpu, 9);
     let set = DescriptorSet::new(&pipeline, &[&to]).unwrap();
     let mut push = from.address().to_le_bytes().to_vec();
-    push.extend_from_slice(&(1u32 << 18).to_le_bytes());
+    push.extend_from_slice(&(1u32 << 17).to_le_bytes());
     let mut commands = Commands::record(&gpu, |rec| {
         rec.keep(&from);
         rec.bind(&pipeline, &set);
         rec.push(&push);
         for _ in 0..SPIN_GROUPS {
-            rec.dispatch((1 << 18) / gpu.info().subgroup_size);
+            rec.dispatch((1 << 17) / gpu.info().subgroup_size);
             rec.barrier(BarrierKind::ComputeToCompute);
         }
         rec.barrier(BarrierKind::ComputeToHost);

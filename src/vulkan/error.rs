@@ -85,6 +85,17 @@ pub enum VulkanError {
         /// What to pass instead.
         fix: &'static str,
     },
+    /// Bounded work did not end. What it uses stays allocated as long as it runs.
+    #[error(
+        "{what} did not end within {after:?}; the device is wedged or the machine overloaded: try \
+         again, or choose another device with --device"
+    )]
+    Timeout {
+        /// The work.
+        what: &'static str,
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
     /// Any other failure of the driver, by the call that failed.
     #[error("{call} failed: {result}; if it happens again, run with RINGFENCE_VALIDATION=1 to see why")]
     Driver {

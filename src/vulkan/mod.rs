@@ -33,6 +33,7 @@ pub mod workarounds;
 
 pub use ash;
 
+pub(crate) use cache::{cache_dir, write as write_whole};
 pub use commands::{BarrierKind, Commands, Recorder};
 pub use descriptors::DescriptorSet;
 pub use error::{Result, VulkanError};

@@ -9,7 +9,7 @@ use ash::vk;
 /// The layer's name.
 pub(super) const LAYER: &CStr = c"VK_LAYER_KHRONOS_validation";
 
-/// Messages that are not faults of this crate: part of the id, and the reason.
+/// Messages that are not faults of this crate: part of id or text, and the reason.
 const ALLOWED: &[(&str, &str)] = &[
     (
         "specialuse-extension",
@@ -38,6 +38,10 @@ const ALLOWED: &[(&str, &str)] = &[
     (
         "BestPractices-Error-Result",
         "an error of the driver is returned to the caller, who may have provoked it",
+    ),
+    (
+        "shaderInt64 feature is not available",
+        "GPU-assisted validation says which of its own checks it leaves out on SwiftShader",
     ),
 ];
 
@@ -123,7 +127,7 @@ unsafe extern "system" fn on_message(
     };
     // The loader reports drivers that it can't load in the same way. That is not about this crate.
     let from_loader = kind == vk::DebugUtilsMessageTypeFlagsEXT::GENERAL && !id.contains("VUID");
-    if from_loader || ALLOWED.iter().any(|(allowed, _)| id.contains(allowed)) {
+    if from_loader || ALLOWED.iter().any(|(part, _)| id.contains(part) || message.contains(part)) {
         tracing::debug!(%id, %message, "allowed validation message");
         return vk::FALSE;
     }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod probe;
 mod scan;
 
 use std::process::ExitCode;
@@ -16,11 +17,16 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Probe(probe::Args),
     Scan(scan::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Probe(args) => probe::run(&args).unwrap_or_else(|error| {
+            eprintln!("ringfence: {error}");
+            ExitCode::from(2)
+        }),
         Command::Scan(args) => scan::run(args),
     }
 }

@@ -1,0 +1,76 @@
+//! `ringfence probe`: measures a device afresh and prints what was found.
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use ringfence::probe::{Litmus, Probe, ProbeReport};
+use ringfence::vulkan::{Gpu, OpenOptions};
+
+/// Measure what this device and driver really do, and which mode follows from it.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Device, by index or by a part of its name
+    #[arg(long)]
+    device: Option<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the probe. The exit code is 0 whatever the mode.
+///
+/// # Errors
+/// No device, one that lacks a feature, one that is lost; standard output that can't be written.
+pub fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let gpu = Gpu::open(&OpenOptions { device: args.device.clone(), ..OpenOptions::default() })?;
+    let report = Probe::run(&gpu)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        print(&mut out, &report)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(out: &mut impl Write, report: &ProbeReport) -> std::io::Result<()> {
+    let (lanes, live) = (&report.lanes, &report.live);
+    let litmus = |litmus: Litmus| format!("{} of {}", litmus.violations, litmus.trials);
+    let lines = [
+        ("device", report.device.clone()),
+        ("driver", format!("{} {}", report.driver, report.driver_info)),
+        ("subgroup size", lanes.subgroup_size.to_string()),
+        ("workgroup is one subgroup", yes(lanes.one_full_subgroup)),
+        ("workers side by side", report.workers.to_string()),
+        ("loop limit", report.loop_limit.map_or("none".into(), |limit| format!("{limit} turns"))),
+        ("values survive divergent loops", yes(report.divergent_loops_work())),
+        ("values survive uniform loops", yes(lanes.uniform_wrong == 0)),
+        ("host's stores seen while running", format!("{} of {}", live.seen_by_device, live.one_at_a_time)),
+        ("answers seen while running", format!("{} of {}", live.seen_by_host, live.one_at_a_time)),
+        ("payloads later than their flag", litmus(live.host_to_device)),
+        ("results later than their completion", litmus(live.device_to_host)),
+        ("vectors seen in part", litmus(live.torn_vectors)),
+        ("round trip, p50", microseconds(live.round_trip_p50_ns)),
+        ("round trip, p99", microseconds(live.round_trip_p99_ns)),
+        ("submission, p50", microseconds(report.submit_p50_ns)),
+        ("probe took", format!("{} ms", report.elapsed_ms)),
+        ("mode", format!("{}: {}", report.mode, report.why)),
+    ];
+    for (name, value) in lines {
+        writeln!(out, "{name:<36} {}", value.trim_end())?;
+    }
+    if !report.conclusive {
+        eprintln!("ringfence: another run may find otherwise: the machine was busy or validation on");
+    }
+    Ok(())
+}
+
+fn yes(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.into()
+}
+
+fn microseconds(ns: u64) -> String {
+    format!("{}.{:02} us", ns / 1000, ns % 1000 / 10)
+}
