@@ -1,32 +1,53 @@
-//! The command line.
+//! The command line: one folder or file per subcommand.
 
+mod common;
 mod probe;
+mod run;
 mod scan;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use common::Global;
+use ringfence::vulkan::workarounds::limit_driver_threads;
 
-/// io_uring for the GPU.
+/// Live 64-byte jobs for a Vulkan compute kernel that is already running.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(clap::Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Probe(probe::Args),
+    Run(run::Args),
     Scan(scan::Args),
 }
 
+impl Command {
+    /// Threads that a CPU driver may have. A host that spins needs a core of its own, one that is
+    /// parked needs none (DESIGN facts 16 and 24).
+    fn driver_threads(&self, cores: u32) -> u32 {
+        match self {
+            Self::Run(_) => cores.saturating_sub(1),
+            Self::Probe(_) | Self::Scan(_) => cores,
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Probe(args) => probe::run(&args).unwrap_or_else(|error| {
-            eprintln!("ringfence: {error}");
-            ExitCode::from(2)
-        }),
+    let cli = Cli::parse();
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    // SAFETY: nothing has started a thread yet: the parser and the call above start none.
+    unsafe { limit_driver_threads(cli.command.driver_threads(cores)) };
+    common::trace();
+    match cli.command {
+        Command::Probe(args) => probe::run(&cli.global, &args).unwrap_or_else(common::trouble),
+        Command::Run(args) => run::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Scan(args) => scan::run(args),
     }
 }

@@ -7,26 +7,21 @@ use std::process::ExitCode;
 use ringfence::probe::{Litmus, Probe, ProbeReport};
 use ringfence::vulkan::{Gpu, OpenOptions};
 
+use crate::common::Global;
+
 /// Measure what this device and driver really do, and which mode follows from it.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Device, by index or by a part of its name
-    #[arg(long)]
-    device: Option<String>,
-    /// Print the report as JSON
-    #[arg(long)]
-    json: bool,
-}
+pub struct Args {}
 
 /// Runs the probe. The exit code is 0 whatever the mode.
 ///
 /// # Errors
 /// No device, one that lacks a feature, one that is lost; standard output that can't be written.
-pub fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    let gpu = Gpu::open(&OpenOptions { device: args.device.clone(), ..OpenOptions::default() })?;
+pub fn run(global: &Global, _: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let gpu = Gpu::open(&OpenOptions { device: global.device.clone(), ..OpenOptions::default() })?;
     let report = Probe::run(&gpu)?;
     let mut out = std::io::stdout().lock();
-    if args.json {
+    if global.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
         writeln!(out)?;
     } else {

@@ -1,0 +1,242 @@
+//! The file that `run` takes.
+//!
+//! Everything is checked while it is read, so that every complaint has a line and a column: what this
+//! module accepts can be published.
+
+use std::fmt;
+
+use ringfence::descriptor::{
+    BuiltinOpcode, EncodeSlot, EncodedBatch, PackedOpDescriptor, SlotDescriptor, SlotOpcode,
+};
+use ringfence::protocol::abi::live::MAX_RESOURCES;
+use ringfence::protocol::{
+    ARGS_PER_SLOT, MAX_ENCODED_OBSERVABLE_SLOTS, MAX_ENCODED_RING_SLOTS, PRIORITY_NORMAL, SlotWords, opcode,
+    slot,
+};
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::{Deserialize, de};
+
+/// Observables where the file does not say.
+const OBSERVABLES: u32 = 64;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "ProgramFields")]
+pub struct Program {
+    pub observables: u32,
+    pub tables: Vec<Vec<u32>>,
+    pub batches: Vec<Batch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProgramFields {
+    #[serde(default = "default_observables")]
+    observables: Observables,
+    #[serde(default)]
+    tables: Vec<Vec<u32>>,
+    batches: Vec<Batch>,
+}
+
+fn default_observables() -> Observables {
+    Observables(OBSERVABLES)
+}
+
+impl TryFrom<ProgramFields> for Program {
+    type Error = String;
+
+    fn try_from(fields: ProgramFields) -> Result<Self, String> {
+        let ProgramFields { observables: Observables(observables), tables, batches } = fields;
+        if tables.len() > MAX_RESOURCES as usize {
+            return Err(format!("{} tables are too many; at most {MAX_RESOURCES} fit", tables.len()));
+        }
+        Ok(Self { observables, tables, batches })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "u32")]
+struct Observables(u32);
+
+impl TryFrom<u32> for Observables {
+    type Error = String;
+
+    fn try_from(count: u32) -> Result<Self, String> {
+        if count > MAX_ENCODED_OBSERVABLE_SLOTS {
+            return Err(format!(
+                "{count} observables are too many; at most {MAX_ENCODED_OBSERVABLE_SLOTS} fit"
+            ));
+        }
+        Ok(Self(count))
+    }
+}
+
+/// Slots that are published together; their fence is added here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "BatchFields")]
+pub struct Batch {
+    pub slots: Vec<SlotWords>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchFields {
+    slots: Vec<Slot>,
+}
+
+impl TryFrom<BatchFields> for Batch {
+    type Error = String;
+
+    fn try_from(fields: BatchFields) -> Result<Self, String> {
+        let count = fields.slots.len();
+        // One more is the fence.
+        if count >= MAX_ENCODED_RING_SLOTS as usize {
+            return Err(format!(
+                "{count} slots and a fence are more than a ring of {MAX_ENCODED_RING_SLOTS} takes; split the batch"
+            ));
+        }
+        Ok(Self { slots: fields.slots.into_iter().map(|slot| slot.0).collect() })
+    }
+}
+
+impl Batch {
+    /// As the runtime takes it. The fence's tag is 0.
+    pub fn encode(&self) -> EncodedBatch {
+        let mut fence: SlotWords = [0; 16];
+        // The count was checked to be far below 2^32.
+        let head = [slot::PUBLISHED, opcode::BATCH_FENCE, 0, PRIORITY_NORMAL, self.slots.len() as u32];
+        fence[..head.len()].copy_from_slice(&head);
+        EncodedBatch { slots: self.slots.clone(), fence }
+    }
+}
+
+/// One slot, encoded.
+#[derive(Deserialize)]
+#[serde(try_from = "SlotFields")]
+struct Slot(SlotWords);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SlotFields {
+    op: Op,
+    args: Option<Words>,
+    ops: Option<Vec<InnerFields>>,
+    #[serde(default = "default_priority")]
+    priority: u32,
+}
+
+fn default_priority() -> u32 {
+    PRIORITY_NORMAL
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InnerFields {
+    op: Op,
+    #[serde(default)]
+    args: Words,
+}
+
+impl TryFrom<SlotFields> for Slot {
+    type Error = String;
+
+    fn try_from(fields: SlotFields) -> Result<Self, String> {
+        let SlotFields { op: Op(op), args, ops, priority } = fields;
+        let words = match (args, ops) {
+            (Some(_), Some(_)) => return Err(r#"a slot has "args" or "ops", not both"#.into()),
+            (None, Some(_)) if op != opcode::PACKED_SLOT => {
+                return Err(r#"only a PACKED_SLOT has "ops"; give "args""#.into());
+            }
+            (None, Some(ops)) => packed(&ops)?,
+            // Words as they are, well formed or not: trying what the kernel refuses is what this is for.
+            (args, None) => raw(op, &args.unwrap_or_default().0),
+        };
+        let mut words = words;
+        words[ringfence::protocol::PRIORITY_WORD as usize] = priority;
+        Ok(Self(words))
+    }
+}
+
+fn packed(ops: &[InnerFields]) -> Result<SlotWords, String> {
+    let inner = |fields: &InnerFields| {
+        let Op(value) = fields.op;
+        let opcode = BuiltinOpcode::from_value(value).map_or(SlotOpcode::Custom(value), SlotOpcode::Builtin);
+        PackedOpDescriptor::new(opcode, &fields.args.0)
+    };
+    SlotDescriptor::packed(ops.iter().map(inner).collect()).encode().map_err(|error| error.to_string())
+}
+
+fn raw(op: u32, args: &[u32]) -> SlotWords {
+    let mut words: SlotWords = [0; 16];
+    words[..4].copy_from_slice(&[slot::PUBLISHED, op, 0, PRIORITY_NORMAL]);
+    // `Words` holds at most ARGS_PER_SLOT.
+    words[4..4 + args.len()].copy_from_slice(args);
+    words
+}
+
+/// An opcode: a name of the protocol, or any 32-bit number.
+struct Op(u32);
+
+impl<'de> Deserialize<'de> for Op {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OpVisitor)
+    }
+}
+
+struct OpVisitor;
+
+impl Visitor<'_> for OpVisitor {
+    type Value = Op;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of an opcode, or its number below 2^32")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Op, E> {
+        match BuiltinOpcode::from_name(name) {
+            Some(opcode) => Ok(Op(opcode.value())),
+            None => {
+                let names: Vec<_> = BuiltinOpcode::ALL.iter().map(|opcode| opcode.name()).collect();
+                Err(E::custom(format_args!(
+                    "there is no opcode {name:?}; the names are {}, and any number will do",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Op, E> {
+        u32::try_from(value).map(Op).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+    }
+}
+
+/// Argument words, as many as a slot holds at most.
+#[derive(Default)]
+struct Words(Vec<u32>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(WordsVisitor)
+    }
+}
+
+struct WordsVisitor;
+
+impl<'de> Visitor<'de> for WordsVisitor {
+    type Value = Words;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at most {ARGS_PER_SLOT} numbers below 2^32")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Words, A::Error> {
+        let mut words = Vec::new();
+        while let Some(word) = seq.next_element()? {
+            if words.len() == ARGS_PER_SLOT as usize {
+                return Err(A::Error::invalid_length(words.len() + 1, &self));
+            }
+            words.push(word);
+        }
+        Ok(Words(words))
+    }
+}
