@@ -83,6 +83,7 @@ const uint FAULT_IO_ERROR = 6u;
 const uint FAULT_CANCELLED = 7u;
 const uint FAULT_DEVICE_LOST = 8u;
 const uint DETAIL_PRIORITY = 15u;
+const uint DETAIL_PACKED_HEADER = 65535u;
 const uint FAULT_USER_BASE = 128u;
 const uint FAULT_USER_LAST = 255u;
 
@@ -90,7 +91,11 @@ const uint FAULT_USER_LAST = 255u;
 const uint CURSOR_WORD = 0u;
 const uint RECORDS_BASE = 1u;
 const uint RECORD_WORDS = 4u;
+const uint STAMP_WORDS = 1u;
 const uint RECORD_CAPACITY = 64u;
+const uint STAMP_NUMBER = 0x9E3779B9u;
+const uint STAMP_SEED = 0x7F4A7C15u;
+const uint STAMP_MIX = 0x85EBCA6Bu;
 
 // io
 const uint IO_SLOT_WORDS = 8u;

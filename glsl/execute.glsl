@@ -65,6 +65,10 @@ Outcome execute_lanes(bool mine, uint slot) {
             op = packed_op(p, i);
             a = packed_args(p, i);
         }
+        // A copy waits until every lane has come to one or has ended. Else copies at different turns of
+        // packed slots would add up over the lanes, beyond what a claim may cost.
+        bool copies = turns && op == OP_MEMCPY;
+        if (subgroupAny(turns && !copies)) turns = turns && !copies;
         Outcome ended = execute_op(turns, op, a);
         count_executions(turns && ended.fault == 0, op);
         if (turns) {

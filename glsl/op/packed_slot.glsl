@@ -9,8 +9,6 @@ struct Packed {
     uint area;  // word of the argument area, counted from base
 };
 
-const uint PACKED_HEADER = 0xFFFFu; // detail: the header itself is wrong
-
 uint packed_byte(uint base, uint k) { return (slots[base + (k >> 2)] >> ((k & 3) * 8)) & 0xFF; }
 
 Packed packed_open(uint base) {
@@ -25,7 +23,7 @@ bool packed_opcode(uint op) { return op != OP_BATCH_FENCE; }
 Outcome packed_check(bool mine, Packed p) {
     Outcome o = done(0);
     if (mine && (p.n > PACKED_MAX_OPS || p.area + p.total > ARGS_PER_SLOT))
-        o = Outcome(FAULT_BAD_PACKED, PACKED_HEADER, 0, 0);
+        o = Outcome(FAULT_BAD_PACKED, DETAIL_PACKED_HEADER, 0, 0);
     uint i = 0;
     uint before = 0;
     while (subgroupAny(mine && o.fault == 0 && i < p.n)) {

@@ -3,11 +3,11 @@
 //
 // The log is a ring; a record counts once its stamp, a check over its number and its words, is there.
 uint debug_stamp(uint number, uvec4 w) {
-    uint h = number * 0x9E3779B9u + 0x7F4A7C15u;
-    h = (h ^ w.x) * 0x85EBCA6Bu; h ^= h >> 15;
-    h = (h ^ w.y) * 0x85EBCA6Bu; h ^= h >> 15;
-    h = (h ^ w.z) * 0x85EBCA6Bu; h ^= h >> 15;
-    h = (h ^ w.w) * 0x85EBCA6Bu; h ^= h >> 15;
+    uint h = number * STAMP_NUMBER + STAMP_SEED;
+    h = (h ^ w.x) * STAMP_MIX; h ^= h >> 15;
+    h = (h ^ w.y) * STAMP_MIX; h ^= h >> 15;
+    h = (h ^ w.z) * STAMP_MIX; h ^= h >> 15;
+    h = (h ^ w.w) * STAMP_MIX; h ^= h >> 15;
     return h | 1u;
 }
 

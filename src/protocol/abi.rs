@@ -181,6 +181,8 @@ pub mod fault {
         FAULT_DEVICE_LOST = 8;
         /// Detail of BAD_OPERAND: the priority word is above 4.
         DETAIL_PRIORITY = 15;
+        /// Detail of BAD_PACKED: the counts in the header do not fit.
+        DETAIL_PACKED_HEADER = 0xFFFF;
         /// First code of user handlers.
         FAULT_USER_BASE = 128;
         /// Last code of user handlers.
@@ -197,8 +199,16 @@ pub mod debug_log {
         RECORDS_BASE = 1;
         /// Words of a record.
         RECORD_WORDS = 4;
+        /// Words of a record's stamp, behind all records.
+        STAMP_WORDS = 1;
         /// Records by default.
         RECORD_CAPACITY = 64;
+        /// Multiplier of a record's number in its stamp.
+        STAMP_NUMBER = 0x9E37_79B9;
+        /// Added to that.
+        STAMP_SEED = 0x7F4A_7C15;
+        /// Multiplier of each word in a stamp.
+        STAMP_MIX = 0x85EB_CA6B;
     }
 }
 

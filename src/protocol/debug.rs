@@ -6,11 +6,10 @@
 //! half overwritten, is never taken for whole.
 
 use super::ProtocolError;
-pub use super::abi::debug_log::{CURSOR_WORD, RECORD_CAPACITY, RECORD_WORDS, RECORDS_BASE};
+pub use super::abi::debug_log::{CURSOR_WORD, RECORD_CAPACITY, RECORD_WORDS, RECORDS_BASE, STAMP_WORDS};
+use super::abi::debug_log::{STAMP_MIX, STAMP_NUMBER, STAMP_SEED};
 use super::words::{WORD_BYTES, check_aligned, word_at, zeroed_into};
 
-/// Stamp words of a record, kept behind all the records.
-pub const STAMP_WORDS: u32 = 1;
 /// Most records that the encoder builds.
 pub const MAX_ENCODED_DEBUG_RECORDS: u32 = 1_048_576;
 
@@ -81,10 +80,10 @@ pub fn try_encode_empty_debug_log_into(record_capacity: u32, dst: &mut Vec<u8>) 
 /// `glsl/op/printf.glsl` has the same function; the kernel's PRINTF tests hold the two together.
 #[must_use]
 pub const fn debug_stamp(n: u32, words: [u32; RECORD_WORDS as usize]) -> u32 {
-    let mut h = n.wrapping_mul(0x9E37_79B9).wrapping_add(0x7F4A_7C15);
+    let mut h = n.wrapping_mul(STAMP_NUMBER).wrapping_add(STAMP_SEED);
     let mut i = 0;
     while i < words.len() {
-        h = (h ^ words[i]).wrapping_mul(0x85EB_CA6B);
+        h = (h ^ words[i]).wrapping_mul(STAMP_MIX);
         h ^= h >> 15;
         i += 1;
     }

@@ -27,7 +27,7 @@ pub const USER_LAST: u8 = abi::FAULT_USER_LAST as u8;
 /// Detail of a BAD_OPERAND that means the priority word.
 pub const DETAIL_PRIORITY: u16 = abi::DETAIL_PRIORITY as u16;
 /// Detail of a BAD_PACKED whose header, not an op, is malformed.
-pub const DETAIL_PACKED_HEADER: u16 = 0xFFFF;
+pub const DETAIL_PACKED_HEADER: u16 = abi::DETAIL_PACKED_HEADER as u16;
 
 /// A fault code, as a type: every byte is one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@
 //!
 //! A lap is 8 bits. It is enough to tell a position's lap from the one before, since every position
 //! is written on every lap; the words that a short completion leaves alone are written at least every
-//! [`COMPLETION_REFRESH_LAPS`](super::abi::live::COMPLETION_REFRESH_LAPS) laps.
+//! [`COMPLETION_REFRESH_LAPS`] laps.
 
 use super::abi::{fault, live::*};
 

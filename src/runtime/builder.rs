@@ -140,10 +140,11 @@ impl RuntimeBuilder {
             Some(gpu) => gpu,
             None => Gpu::open(&OpenOptions { device: self.device, ..OpenOptions::default() })?,
         };
-        let mode = match self.mode {
-            Mode::Auto => super::choose_mode(&gpu),
-            mode => mode,
+        let (mode, measured_limit) = match self.mode {
+            Mode::Auto => super::probed(&gpu)?,
+            mode => (mode, None),
         };
+        let loop_limit = [gpu.workarounds().loop_limit, measured_limit].into_iter().flatten().min();
         let workers = self.workers.unwrap_or_else(|| default_workers(&gpu));
         let module = kernel::smallest(&self.opcodes).ok_or_else(|| RuntimeError::Host {
             what: "no kernel module is embedded",
@@ -151,8 +152,13 @@ impl RuntimeBuilder {
         })?;
         let layout = Layout::new(self.slots, self.observables, self.records);
         let buffers = Buffers::new(&gpu, &layout)?;
-        let options =
-            EngineOptions { module, workers, patience: self.patience, loop_budget: self.loop_budget };
+        let options = EngineOptions {
+            module,
+            workers,
+            patience: self.patience,
+            loop_limit,
+            loop_budget: self.loop_budget,
+        };
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 

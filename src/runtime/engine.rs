@@ -39,7 +39,9 @@ pub(crate) struct EngineOptions {
     pub module: &'static Module,
     pub workers: u32,
     pub patience: Duration,
-    /// Loop turns of a worker at most; the driver's limit is kept in any case.
+    /// Loop turns after which the driver ends loops silently, if it does.
+    pub loop_limit: Option<u32>,
+    /// Loop turns that a worker is to spend at most.
     pub loop_budget: Option<u32>,
 }
 
@@ -65,7 +67,7 @@ impl Engine {
         // give, and addresses only what stands in the resource table, which outlives the dispatches.
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
-        let limit = gpu.workarounds().loop_limit.unwrap_or(u32::MAX);
+        let limit = options.loop_limit.unwrap_or(u32::MAX);
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
         let least = kernel::claim_cost(module) + 64 * module.loops;
         let budget = options.loop_budget.unwrap_or(LOOP_BUDGET).max(least).min(limit);

@@ -58,6 +58,7 @@ use self::shared::{Shared, lock};
 use self::submission::WhenFull;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::kernel::Module;
+use crate::probe::{self, Probe};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
 use crate::vulkan::{BarrierKind, Buffer, Commands, Gpu, Role, Timeline, VulkanError};
 
@@ -287,7 +288,7 @@ impl Runtime {
     /// # Errors
     /// The failures of the device.
     pub fn switch_mode(&self, mode: Mode) -> Result<(), RuntimeError> {
-        let mode = if mode == Mode::Auto { choose_mode(&self.shared.gpu) } else { mode };
+        let mode = if mode == Mode::Auto { probed(&self.shared.gpu)?.0 } else { mode };
         self.shared.quiesced(|_| self.shared.mode.store(mode))
     }
 
@@ -345,10 +346,15 @@ impl Runtime {
     }
 }
 
-/// Live where the probe passed, else epoch.
-fn choose_mode(gpu: &Arc<Gpu>) -> Mode {
-    let _ = gpu;
-    Mode::Live
+/// What the probe says of a device, from its cache if it can.
+fn probed(gpu: &Arc<Gpu>) -> Result<(Mode, Option<u32>), RuntimeError> {
+    let report = Probe::cached_or_run(gpu)?;
+    let mode = match report.mode {
+        probe::Mode::Live => Mode::Live,
+        probe::Mode::Epoch => Mode::Epoch,
+    };
+    tracing::info!("{mode} mode: {}", report.why);
+    Ok((mode, report.loop_limit))
 }
 
 /// Fills a buffer from the host, through a copy where it is not mapped.

@@ -48,6 +48,6 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Probe(args) => probe::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Run(args) => run::run(&cli.global, &args).unwrap_or_else(common::trouble),
-        Command::Scan(args) => scan::run(args),
+        Command::Scan(args) => scan::run(&cli.global, args),
     }
 }

@@ -4,6 +4,7 @@ mod args;
 mod inputs;
 mod plain;
 mod report;
+mod walker;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -19,7 +20,6 @@ use ringfence::scan::feed::Scanned;
 use ringfence::scan::pattern::{Options, Patterns};
 use ringfence::scan::pipeline;
 use ringfence::scan::select::{Selection, Selector};
-use ringfence::scan::twin_engine::TwinEngine;
 
 pub use args::Args;
 use args::When;
@@ -27,12 +27,14 @@ use inputs::Roots;
 use plain::{Plain, Style, What};
 use report::{Report, describe};
 
+use crate::common::Global;
+
 /// Blocks in the arena: enough reads ahead for the walks in flight, at 16 MiB.
 const BLOCKS: usize = 64;
 
 /// Runs the search. Exit code: 0 a line was selected, 1 none was, 2 trouble.
-pub fn run(args: Args) -> ExitCode {
-    match search(args) {
+pub fn run(global: &Global, args: Args) -> ExitCode {
+    match search(global, args) {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
             let _ = writeln!(io::stderr(), "ringfence: {message}");
@@ -41,7 +43,7 @@ pub fn run(args: Args) -> ExitCode {
     }
 }
 
-fn search(mut args: Args) -> Result<u8, String> {
+fn search(global: &Global, mut args: Args) -> Result<u8, String> {
     let patterns = patterns(&mut args)?;
     if args.max_count == Some(0) {
         return Ok(1);
@@ -76,8 +78,7 @@ fn search(mut args: Args) -> Result<u8, String> {
         .map_err(|error| format!("memory for reading: {}", describe(&error)))?;
     let mut reads = engine::open(args.engine.into(), &arena)
         .map_err(|error| format!("no engine to read files with: {}", describe(&error)))?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut walks = TwinEngine::new(&patterns, threads, 8).map_err(|error| describe(&error))?;
+    let mut walks = walker::open(global.builder(), &patterns, &arena)?;
 
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let plain = Plain { out, style, finder, report: Report::new(args.no_messages) };
@@ -104,7 +105,7 @@ fn search(mut args: Args) -> Result<u8, String> {
         ControlFlow::Continue(())
     };
     let inputs = roots.inputs();
-    pipeline::scan(inputs, &arena, reads.engine.as_mut(), &mut walks, args.text, sink)
+    pipeline::scan(inputs, &arena, reads.engine.as_mut(), walks.engine.as_mut(), args.text, sink)
         .map_err(|error| error.to_string())?;
 
     let plain = selector.lines();
