@@ -276,3 +276,80 @@ fn wrong_arguments_are_errors() {
     let first = Gpu::open(&OpenOptions { device: Some("0".into()), validation: false });
     assert!(first.is_ok(), "{first:?}");
 }
+
+/// What an application would bring along.
+struct Own {
+    instance: ringfence::vulkan::ash::Instance,
+    device: ringfence::vulkan::ash::Device,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // SAFETY: made by the test, which dropped all that was made from them.
+        unsafe {
+            self.device.destroy_device(None);
+            self.instance.destroy_instance(None);
+        }
+    }
+}
+
+#[test]
+fn a_callers_device_is_adopted_and_left_alone() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use ringfence::vulkan::ash::{self, vk};
+    use ringfence::vulkan::{Adopted, AdoptedExtensions, QueueLock};
+
+    #[derive(Default)]
+    struct Counting(std::sync::Mutex<()>, AtomicU32);
+    impl QueueLock for Counting {
+        fn with(&self, work: &mut dyn FnMut()) {
+            let _guard = self.0.lock().unwrap();
+            self.1.fetch_add(1, Ordering::Relaxed);
+            work();
+        }
+    }
+
+    // SAFETY: plain set-up; each structure lives as long as the call that it is for.
+    let (entry, physical, own) = unsafe {
+        let entry = ash::Entry::load().unwrap();
+        let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
+        let info = vk::InstanceCreateInfo::default().application_info(&app);
+        let instance = entry.create_instance(&info, None).unwrap();
+        let physical = instance.enumerate_physical_devices().unwrap()[0];
+        let queues = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
+        let mut features = vk::PhysicalDeviceVulkan12Features::default()
+            .timeline_semaphore(true)
+            .vulkan_memory_model(true)
+            .vulkan_memory_model_device_scope(true)
+            .buffer_device_address(true);
+        let info = vk::DeviceCreateInfo::default().queue_create_infos(&queues).push_next(&mut features);
+        let device = instance.create_device(physical, &info, None).unwrap();
+        (entry, physical, Own { instance, device })
+    };
+    let lock = Arc::new(Counting::default());
+    // SAFETY: created above with what `adopt` asks for, and destroyed after all that comes from it.
+    let gpu = unsafe {
+        Gpu::adopt(Adopted {
+            entry,
+            instance: own.instance.clone(),
+            physical_device: physical,
+            device: own.device.clone(),
+            queue_family: 0,
+            queue: own.device.get_device_queue(0, 0),
+            queue_lock: Some(lock.clone()),
+            extensions: AdoptedExtensions::default(),
+        })
+    }
+    .unwrap();
+    assert_eq!(gpu.info().import_alignment, None, "not enabled, so not there");
+    let from = Buffer::new(&gpu, Role::HostToDevice, 4096, "from").unwrap();
+    let to = Buffer::new(&gpu, Role::DeviceToHost, 4096 + 4, "to").unwrap();
+    run(&gpu, &from, &to, 1024, 77);
+    assert!(to.words().unwrap()[..1024].iter().all(|word| word.load(Relaxed) == 77));
+    assert!(lock.1.load(Ordering::Relaxed) > 0, "submissions hold the caller's lock");
+    drop((gpu, from, to));
+    // SAFETY: the device is still there.
+    unsafe { own.device.device_wait_idle() }.unwrap();
+    drop(own);
+}

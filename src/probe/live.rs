@@ -42,7 +42,8 @@ pub(super) fn measure(gpu: &Arc<Gpu>, bench: &Bench) -> Result<Live> {
 }
 
 fn measure_with(gpu: &Arc<Gpu>, bench: &Bench, faults: Faults) -> Result<Live> {
-    if bench.lanes() < 4 {
+    // GPU-assisted validation waits for the end of each submission within vkQueueSubmit.
+    if bench.lanes() < 4 || gpu.gpu_assisted_validation() {
         return Ok(Live::default());
     }
     let mail = Mail::new(gpu)?;

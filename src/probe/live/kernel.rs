@@ -68,7 +68,10 @@ impl Running {
 
     /// Submits until enough is queued.
     pub(super) fn keep_running(&mut self) -> Result<()> {
-        while self.submitted < self.done.value()? + AHEAD {
+        // Read once: a layer may make each submission wait for its end, and then this would go on
+        // for ever.
+        let ended = self.done.value()?;
+        while self.submitted < ended + AHEAD {
             self.submitted += 1;
             self.gpu.submit(&[&self.commands], &[], &[(&self.done, self.submitted)])?;
         }
