@@ -4,5 +4,7 @@ pub mod arena;
 pub mod engine;
 pub mod queue;
 mod threads;
+#[cfg(target_os = "linux")]
+mod uring;
 
 pub use queue::{IoCompletion, IoQueue, IoRequest};

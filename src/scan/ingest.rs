@@ -14,6 +14,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::chunk::{BLOCK_BYTES, Chunk, HEAD_BYTES, Item, STRIDE_BYTES, Segment, Source};
 use crate::io::arena::{Arena, Buf, Pool};
@@ -73,12 +77,14 @@ impl From<io::Error> for Stop {
 /// Reads `inputs` through `engine` into `arena` and passes what comes to `sink`, in order.
 ///
 /// With `text` (grep's `-a`) files are not looked through for NUL bytes. Returns when everything
-/// has been passed on or `sink` wants no more. `arena` holds at least eight strides.
+/// has been passed on or `sink` wants no more; also, while it waits for a pipe or a terminal, soon
+/// after `cancel` is set. `arena` holds at least eight strides.
 pub fn ingest(
     inputs: impl Iterator<Item = Input>,
     engine: &mut dyn ReadEngine,
     arena: &Arc<Arena>,
     text: bool,
+    cancel: &AtomicBool,
     sink: impl FnMut(Item) -> Result<(), Closed>,
 ) -> Result<(), IngestError> {
     let middle = SEQUENTIAL_BLOCKS * STRIDE_BYTES;
@@ -95,6 +101,7 @@ pub fn ingest(
         pack: Pack::default(),
         cutter: None,
         text,
+        cancel,
         sink,
     };
     match reader.run() {
@@ -133,6 +140,7 @@ struct Reader<'a, I, F> {
     pack: Pack,
     cutter: Option<Cutter>,
     text: bool,
+    cancel: &'a AtomicBool,
     sink: F,
 }
 
@@ -359,6 +367,15 @@ where
     fn read_on(&mut self, source: &Arc<Source>, file: &Arc<File>, offset: Option<u64>) -> Result<(), Stop> {
         let mut at = offset.unwrap_or(0);
         loop {
+            if offset.is_none() {
+                self.wait_readable(source, file)?;
+            }
+            if source.stopped() {
+                // Nobody wants more of it: its end is told, and nothing read.
+                let (buf, range) = (self.sequential.take(), HEAD_BYTES..HEAD_BYTES + BLOCK_BYTES);
+                self.cut(source, at, Answer { buf, range, got: 0, error: None })?;
+                return Ok(());
+            }
             let buf = self.sequential.take();
             let range = HEAD_BYTES..HEAD_BYTES + BLOCK_BYTES;
             // No entry of the plan has this number.
@@ -383,6 +400,23 @@ where
             }
             at += got as u64;
         }
+    }
+
+    /// Waits until a pipe has something to read or is closed. A read itself could not be called
+    /// off, and whoever writes to the pipe may take hours.
+    fn wait_readable(&self, source: &Source, file: &File) -> Result<(), Stop> {
+        let patience = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        while !source.stopped() {
+            let mut fds = [PollFd::new(file, PollFlags::IN)];
+            match poll(&mut fds, Some(&patience)) {
+                Ok(0) | Err(Errno::INTR) if self.cancel.load(Ordering::Relaxed) => return Err(Stop::Closed),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                // What cannot be polled is read as it is.
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
     }
 
     /// Cuts the lines out of a block. True at the end of the file.

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use super::engine::{ChunkEngine, EngineError};
@@ -39,12 +40,14 @@ pub fn scan(
     text: bool,
     mut sink: impl FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<FeedTotals, ScanError> {
+    let cancel = AtomicBool::new(false);
+    let cancel = &cancel;
     std::thread::scope(|scope| {
         let (items, queue) = sync_channel(QUEUE);
         let (results, done) = sync_channel(QUEUE);
         let reader =
             std::thread::Builder::new().name("scan-read".to_owned()).spawn_scoped(scope, move || {
-                ingest(inputs, reads, arena, text, |item| items.send(item).map_err(|_| Closed))
+                ingest(inputs, reads, arena, text, cancel, |item| items.send(item).map_err(|_| Closed))
             });
         let feeder =
             std::thread::Builder::new().name("scan-feed".to_owned()).spawn_scoped(scope, move || {
@@ -55,7 +58,9 @@ pub fn scan(
                 break;
             }
         }
-        // The receiver is gone by now; both threads find that out at their next item.
+        // The receiver is gone by now: both threads find that out at their next item, unless the
+        // reader waits for a pipe.
+        cancel.store(true, Ordering::Relaxed);
         let join = |error: std::io::Error| EngineError(format!("cannot start a thread: {error}"));
         let read = reader.map_err(join)?.join().map_err(|_| ScanError::Thread)?;
         let totals = feeder.map_err(join)?.join().map_err(|_| ScanError::Thread)??;
