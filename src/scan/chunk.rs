@@ -28,12 +28,19 @@ pub struct Source {
     enough: AtomicBool,
     /// Bytes read so far, for statistics.
     read: AtomicU64,
+    /// Offset of the first NUL byte that was seen, or `u64::MAX`.
+    nul: AtomicU64,
 }
 
 impl Source {
     /// A file of that name.
     pub fn new(name: impl Into<Vec<u8>>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), enough: AtomicBool::new(false), read: AtomicU64::new(0) })
+        Arc::new(Self {
+            name: name.into(),
+            enough: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            nul: AtomicU64::new(u64::MAX),
+        })
     }
 
     /// Asks the reader to stop reading this file. What is under way still arrives.
@@ -50,6 +57,16 @@ impl Source {
     /// Counts bytes that arrived.
     pub(super) fn add_read(&self, bytes: usize) {
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes a NUL byte; the first one counts.
+    pub(super) fn note_nul(&self, offset: u64) {
+        self.nul.fetch_min(offset, Ordering::Relaxed);
+    }
+
+    /// Where the file's first NUL byte is, of what was read and looked through.
+    pub fn first_nul(&self) -> Option<u64> {
+        Some(self.nul.load(Ordering::Relaxed)).filter(|at| *at != u64::MAX)
     }
 
     /// Bytes read so far.

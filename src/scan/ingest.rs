@@ -333,7 +333,11 @@ where
         }
         source.add_read(got);
         buf[got..].fill(b'\n');
-        let binary_from = (!self.text && cutter::zap(&mut buf[..got]).is_some()).then_some(0);
+        let nul = if self.text { None } else { cutter::zap(&mut buf[..got]) };
+        if let Some(at) = nul {
+            source.note_nul(at as u64);
+        }
+        let binary_from = nul.map(|_| 0);
         let mut start = 0;
         self.pack.buf = Some(match self.pack.buf.take() {
             None => buf,

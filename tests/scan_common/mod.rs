@@ -34,7 +34,9 @@ fn said(mut command: Command, dir: &Path, input: Option<&[u8]>) -> Said {
         std::thread::spawn(move || drop(pipe.write_all(&input)))
     });
     let out = child.wait_with_output().unwrap();
-    feeder.map(|feeder| feeder.join().unwrap());
+    if let Some(feeder) = feeder {
+        feeder.join().unwrap();
+    }
     Said { out: out.stdout, err: out.stderr, code: out.status.code() }
 }
 

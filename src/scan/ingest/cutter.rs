@@ -118,6 +118,7 @@ impl Cutter {
             return;
         }
         if let Some(first) = zap(block) {
+            self.source.note_nul(offset - self.origin + first as u64);
             let buffer = first - first % GREP_BUFFER_BYTES;
             self.binary_from.get_or_insert(offset - self.origin + buffer as u64);
         }

@@ -2,41 +2,48 @@
 
 mod args;
 mod inputs;
+mod json;
 mod plain;
+mod printer;
+mod progress;
 mod report;
-mod walker;
+mod session;
+mod words;
 
-use std::ffi::OsString;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ringfence::io::arena::Arena;
-use ringfence::io::engine;
+use ringfence::io::engine::{self, Chosen};
 use ringfence::scan::chunk::STRIDE_BYTES;
-use ringfence::scan::feed::Scanned;
+use ringfence::scan::feed::{FeedTotals, Scanned};
 use ringfence::scan::pattern::{Options, Patterns};
 use ringfence::scan::pipeline;
 use ringfence::scan::select::{Selection, Selector};
 
+use crate::common::Global;
 pub use args::Args;
 use args::When;
 use inputs::Roots;
+use json::Json;
 use plain::{Plain, Style, What};
+use printer::Printer;
+use progress::Progress;
 use report::{Report, describe};
+use session::Session;
 
-use crate::common::Global;
-
-/// Blocks in the arena: enough reads ahead for the walks in flight, at 16 MiB.
-const BLOCKS: usize = 64;
+/// Blocks in the arena: twice the walks in flight, 32 MiB.
+const BLOCKS: usize = 128;
 
 /// Runs the search. Exit code: 0 a line was selected, 1 none was, 2 trouble.
 pub fn run(global: &Global, args: Args) -> ExitCode {
     match search(global, args) {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
+            // Standard error may be closed; then there is nobody to tell.
             let _ = writeln!(io::stderr(), "ringfence: {message}");
             ExitCode::from(2)
         }
@@ -44,7 +51,7 @@ pub fn run(global: &Global, args: Args) -> ExitCode {
 }
 
 fn search(global: &Global, mut args: Args) -> Result<u8, String> {
-    let patterns = patterns(&mut args)?;
+    let patterns = words::patterns(&mut args)?;
     if args.max_count == Some(0) {
         return Ok(1);
     }
@@ -57,9 +64,24 @@ fn search(global: &Global, mut args: Args) -> Result<u8, String> {
         size_limit: args.dfa_size_limit,
     };
     let patterns = Arc::new(Patterns::compile(&patterns, &options).map_err(|error| error.to_string())?);
-
+    let finder = || patterns.finder().map_err(|error| error.to_string());
+    let confirm = patterns.needs_confirmation();
     let roots = Roots::new(&args, &args.paths);
     let style = style(&args, roots.named);
+    let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
+    let report = Report::new(args.no_messages);
+    if global.json {
+        let selection = Selection {
+            invert: args.invert,
+            max: if args.quiet { Some(1) } else { args.max_count },
+            lines: !args.quiet,
+            numbers: true,
+        };
+        let json = Json::new(out, finder()?, args.invert, args.quiet, report);
+        let mut selector = Selector::new(selection, json);
+        selector.confirm = confirm;
+        return drive(global, &args, &patterns, roots, selector);
+    }
     let selection = Selection {
         invert: args.invert,
         max: match style.what {
@@ -69,52 +91,74 @@ fn search(global: &Global, mut args: Args) -> Result<u8, String> {
         lines: style.what == What::Lines,
         numbers: args.line_number,
     };
-    let confirm = patterns.needs_confirmation();
     let spans = style.what == What::Lines && (style.only_matching || style.color) && !args.invert;
-    let finder =
-        if spans || confirm { Some(patterns.finder().map_err(|error| error.to_string())?) } else { None };
+    let finder = if spans || confirm { Some(finder()?) } else { None };
+    let mut selector = Selector::new(selection, Plain { out, style, finder, report });
+    selector.confirm = confirm;
+    drive(global, &args, &patterns, roots, selector)
+}
 
+/// Sends everything through the engines and prints what comes back.
+fn drive<P: Printer>(
+    global: &Global,
+    args: &Args,
+    patterns: &Arc<Patterns>,
+    roots: Roots,
+    mut selector: Selector<P>,
+) -> Result<u8, String> {
     let arena = Arena::new(BLOCKS * STRIDE_BYTES)
-        .map_err(|error| format!("memory for reading: {}", describe(&error)))?;
+        .map_err(|error| format!("no memory to read into: {}", describe(&error)))?;
     let mut reads = engine::open(args.engine.into(), &arena)
         .map_err(|error| format!("no engine to read files with: {}", describe(&error)))?;
-    let mut walks = walker::open(global.builder(), &patterns, &arena)?;
+    let mut session = Session::open(global, patterns, &arena)?;
 
-    let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    let plain = Plain { out, style, finder, report: Report::new(args.no_messages) };
-    let mut selector = Selector::new(selection, plain);
-    selector.confirm = confirm;
-    let prompt = io::stdout().is_terminal();
-    let quiet = args.quiet;
+    let terminal = io::stdout().is_terminal();
+    let mut progress = Progress::new(args.quiet);
+    let started = Instant::now();
     let sink = |scanned| {
         match scanned {
-            Scanned::Chunk(chunk, matches) => selector.chunk(&chunk, &matches),
+            Scanned::Chunk(chunk, matches) => {
+                if let Some(segment) = chunk.segments.last() {
+                    progress.add(chunk.text().len() as u64, &segment.source.name);
+                }
+                selector.chunk(&chunk, &matches);
+            }
             Scanned::Failed(source, error) => {
                 selector.broken(&source);
-                selector.lines().report.failed(&source.name, &error);
+                progress.aside(|| selector.lines().report().failed(&source.name, &error));
             }
-            Scanned::Trouble(message) => selector.lines().report.trouble(&message),
+            Scanned::Trouble(message) => progress.aside(|| selector.lines().report().trouble(&message)),
         }
-        let plain = selector.lines();
-        if prompt && plain.report.output.is_ok() {
-            plain.report.output = plain.out.flush();
+        let printer = selector.lines();
+        if terminal {
+            progress.aside(|| printer::flush(printer));
         }
-        if plain.report.output.is_err() || quiet && plain.report.found {
+        let report = printer.report();
+        if report.output.is_err() || args.quiet && report.found {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     };
-    let inputs = roots.inputs();
-    pipeline::scan(inputs, &arena, reads.engine.as_mut(), walks.engine.as_mut(), args.text, sink)
-        .map_err(|error| error.to_string())?;
+    let totals = pipeline::scan(
+        roots.inputs(),
+        &arena,
+        reads.engine.as_mut(),
+        session.walks.as_mut(),
+        args.text,
+        sink,
+    )
+    .map_err(|error| error.to_string())?;
+    progress.finish();
 
-    let plain = selector.lines();
-    if plain.report.output.is_ok() {
-        plain.report.output = plain.out.flush();
+    let printer = selector.lines();
+    printer.finish();
+    printer::flush(printer);
+    if args.stats {
+        stats(&totals, started, &session, &reads, patterns);
     }
-    let report = &plain.report;
+    let report = printer.report();
     match &report.output {
-        // The reader of the output has gone: not for us to complain about.
+        // The reader of the output has gone: nothing to complain about.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         Err(error) => return Err(format!("write error: {}", describe(error))),
         Ok(()) => {}
@@ -127,33 +171,23 @@ fn search(global: &Global, mut args: Args) -> Result<u8, String> {
     })
 }
 
-/// The patterns of -e and -f, or of the first path.
-fn patterns(args: &mut Args) -> Result<Vec<Vec<u8>>, String> {
-    if args.patterns.is_empty() && args.files.is_empty() {
-        if args.paths.is_empty() {
-            return Err("no pattern: give one with -e PATTERN or -f FILE".to_owned());
-        }
-        let first = args.paths.remove(0);
-        return Ok(vec![first.into_vec()]);
-    }
-    let mut patterns: Vec<Vec<u8>> = args.patterns.drain(..).map(OsString::into_vec).collect();
-    for file in &args.files {
-        let mut bytes = Vec::new();
-        let read = if file == "-" {
-            io::stdin().read_to_end(&mut bytes).map(drop)
-        } else {
-            std::fs::read(file).map(|read| bytes = read)
-        };
-        read.map_err(|error| format!("{}: {}", String::from_utf8_lossy(file.as_bytes()), describe(&error)))?;
-        // Each line is a pattern; an empty file has none.
-        if let Some(last) = bytes.last() {
-            if *last == b'\n' {
-                bytes.pop();
-            }
-            patterns.push(bytes);
-        }
-    }
-    Ok(patterns)
+fn stats(totals: &FeedTotals, started: Instant, session: &Session, reads: &Chosen, patterns: &Patterns) {
+    let seconds = started.elapsed().as_secs_f64();
+    let text = format!(
+        "{} bytes in {seconds:.3} s, {:.3} GB/s\n{} walks, {} of them serial, {} repeated\n{}\n\
+         {} states, {} bytes of table\nread by {} ({})\n",
+        totals.bytes,
+        totals.bytes as f64 / seconds / 1e9,
+        totals.walks,
+        totals.serial,
+        totals.repeated,
+        session.describe(),
+        patterns.table().rows(),
+        patterns.table().words().len() * 4,
+        reads.engine.name(),
+        reads.reason,
+    );
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 fn style(args: &Args, named: bool) -> Style {

@@ -6,6 +6,7 @@ use ringfence::scan::chunk::Source;
 use ringfence::scan::pattern::Finder;
 use ringfence::scan::select::{FileEnd, Line, Lines};
 
+use super::printer::{Printer, flush};
 use super::report::Report;
 
 /// What is printed.
@@ -137,14 +138,22 @@ impl<W: Write> Lines for Plain<'_, W> {
         }
         if end.binary {
             // Its lines came before this message, on whichever stream it is read.
-            if self.report.output.is_ok() {
-                self.report.output = self.out.flush();
-            }
+            flush(self);
             self.report.say(&end.source.name, "binary file matches");
         }
     }
 
     fn confirm(&mut self, line: &[u8]) -> bool {
         self.finder.is_none_or(|finder| finder.is_match(line))
+    }
+}
+
+impl<W: Write> Printer for Plain<'_, W> {
+    fn report(&mut self) -> &mut Report {
+        &mut self.report
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
