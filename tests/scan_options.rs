@@ -192,7 +192,7 @@ fn combinations_on_single_files() {
             args.push("-E");
         }
         for _ in 0..numbers.below(5) {
-            args.extend_from_slice(numbers.pick(OPTIONS));
+            args.extend(numbers.pick(OPTIONS).iter());
         }
         // grep finds fewer empty words than the letter of its manual, and -o -v prints nothing.
         if args.contains(&"-w") && ["", "^$", "[^-.]"].iter().any(|p| args.contains(p)) {
@@ -314,7 +314,7 @@ fn random_texts() {
         folder.write("text", &bytes);
         let mut args = vec!["-E", "-e", *numbers.pick(&patterns)];
         for _ in 0..numbers.below(3) {
-            args.extend_from_slice(numbers.pick(OPTIONS));
+            args.extend(numbers.pick(OPTIONS).iter());
         }
         args.push("text");
         if !(args.contains(&"-w") && args.contains(&"^$")) {
