@@ -52,3 +52,39 @@ fn a_lost_device_is_an_error() {
     gpu.inject_loss();
     assert!(matches!(Probe::run(&gpu), Err(VulkanError::DeviceLost)));
 }
+
+/// In a process of its own, since the cache folder comes from the environment.
+#[test]
+fn a_report_is_kept_and_a_damaged_one_is_not_used() {
+    let folder = std::env::temp_dir().join(format!("ringfence-cache-{}", std::process::id()));
+    let probe = || {
+        let out = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "prints_a_cached_report", "--ignored", "--nocapture"])
+            .env("XDG_CACHE_HOME", &folder)
+            .output()
+            .expect("the test runs");
+        let text = String::from_utf8(out.stdout).expect("text");
+        let line = text.lines().find_map(|line| line.split_once("report: ")).expect("a report");
+        serde_json::from_str::<ringfence::probe::ProbeReport>(line.1).expect("JSON")
+    };
+    let first = probe();
+    if !first.conclusive {
+        eprintln!("not kept: {}", first.why);
+        return;
+    }
+    let kept = std::fs::read_dir(folder.join("ringfence")).expect("a folder");
+    let files: Vec<_> = kept.map(|entry| entry.expect("an entry").path()).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(probe(), first, "taken from the cache");
+    std::fs::write(&files[0], b"{ \"mode\": \"live\"").expect("written");
+    assert_eq!(probe().lanes, first.lanes, "measured again");
+    std::fs::remove_dir_all(&folder).expect("removed");
+}
+
+#[test]
+#[ignore = "the child of a_report_is_kept_and_a_damaged_one_is_not_used"]
+fn prints_a_cached_report() {
+    let gpu = Gpu::open(&OpenOptions::default()).expect("a Vulkan 1.2 device");
+    let report = Probe::cached_or_run(&gpu).expect("the probe ends");
+    println!("report: {}", serde_json::to_string(&report).expect("JSON"));
+}

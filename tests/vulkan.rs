@@ -281,6 +281,8 @@ fn wrong_arguments_are_errors() {
 struct Own {
     instance: ringfence::vulkan::ash::Instance,
     device: ringfence::vulkan::ash::Device,
+    /// Keeps the loader, whose code destroys the others, in memory.
+    entry: ringfence::vulkan::ash::Entry,
 }
 
 impl Drop for Own {
@@ -311,7 +313,7 @@ fn a_callers_device_is_adopted_and_left_alone() {
     }
 
     // SAFETY: plain set-up; each structure lives as long as the call that it is for.
-    let (entry, physical, own) = unsafe {
+    let (physical, own) = unsafe {
         let entry = ash::Entry::load().unwrap();
         let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
         let info = vk::InstanceCreateInfo::default().application_info(&app);
@@ -325,13 +327,13 @@ fn a_callers_device_is_adopted_and_left_alone() {
             .buffer_device_address(true);
         let info = vk::DeviceCreateInfo::default().queue_create_infos(&queues).push_next(&mut features);
         let device = instance.create_device(physical, &info, None).unwrap();
-        (entry, physical, Own { instance, device })
+        (physical, Own { instance, device, entry })
     };
     let lock = Arc::new(Counting::default());
     // SAFETY: created above with what `adopt` asks for, and destroyed after all that comes from it.
     let gpu = unsafe {
         Gpu::adopt(Adopted {
-            entry,
+            entry: own.entry.clone(),
             instance: own.instance.clone(),
             physical_device: physical,
             device: own.device.clone(),

@@ -183,3 +183,64 @@ pub(super) fn judge(gpu: &Gpu, lanes: &Lanes, live: &Live, submit_p50_ns: u64) -
         conclusive: true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vulkan::OpenOptions;
+
+    fn passed() -> (Lanes, Live) {
+        let lanes = Lanes {
+            subgroup_size: 8,
+            one_full_subgroup: true,
+            divergent_load_wrong: 7,
+            divergent_atomic_wrong: 7,
+            uniform_wrong: 0,
+        };
+        let all = Litmus { trials: 1000, violations: 0 };
+        let live = Live {
+            one_at_a_time: 1000,
+            seen_by_device: 999,
+            seen_by_host: 998,
+            host_to_device: all,
+            device_to_host: all,
+            torn_vectors: Litmus { trials: 1000, violations: 1000 },
+            round_trip_p50_ns: 500,
+            round_trip_p99_ns: 900,
+            all_answered: true,
+        };
+        (lanes, live)
+    }
+
+    #[test]
+    fn each_rule_speaks_against_live_mode() {
+        let gpu = Gpu::open(&OpenOptions::default()).expect("a Vulkan 1.2 device");
+        if gpu.gpu_assisted_validation() {
+            return; // epoch, whatever else is found
+        }
+        let (lanes, live) = passed();
+        let verdict = judge(&gpu, &lanes, &live, 50_000);
+        assert_eq!((verdict.mode, verdict.conclusive), (Mode::Live, true), "{}", verdict.why);
+
+        type Change = fn(&mut Lanes, &mut Live);
+        let rules: [(&str, bool, Change); 9] = [
+            ("one full subgroup", true, |lanes, _| lanes.one_full_subgroup = false),
+            ("at least 4 lanes", true, |lanes, _| lanes.subgroup_size = 2),
+            ("wrong value in a loop", true, |lanes, _| lanes.uniform_wrong = 1),
+            ("after their flag", true, |_, live| live.host_to_device.violations = 1),
+            ("after their completion", true, |_, live| live.device_to_host.violations = 1),
+            ("answered in time", false, |_, live| live.all_answered = false),
+            ("answered in time", false, |_, live| live.one_at_a_time = 3),
+            ("waiting for them", false, |_, live| live.seen_by_device = 10),
+            ("no faster than a submission", false, |_, live| live.round_trip_p50_ns = 60_000),
+        ];
+        for (reason, conclusive, change) in rules {
+            let (mut lanes, mut live) = passed();
+            change(&mut lanes, &mut live);
+            let verdict = judge(&gpu, &lanes, &live, 50_000);
+            assert_eq!(verdict.mode, Mode::Epoch, "{reason}");
+            assert_eq!(verdict.conclusive, conclusive, "{reason}");
+            assert!(verdict.why.contains(reason), "{reason}: {}", verdict.why);
+        }
+    }
+}

@@ -43,7 +43,8 @@ pub struct AdoptedExtensions {
 
 /// A caller's Vulkan objects. None of them is destroyed by this crate.
 pub struct Adopted {
-    /// The loader's entry points.
+    /// The loader's entry points. The caller keeps a clone: the last one unloads the loader, whose
+    /// code the instance and the device need to be destroyed.
     pub entry: ash::Entry,
     /// The instance.
     pub instance: ash::Instance,

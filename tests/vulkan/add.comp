@@ -1,3 +1,5 @@
+// The shader of tests/vulkan.rs. After a change here:
+// glslc --target-env=vulkan1.2 -O add.comp -o add.spv
 #version 460
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
