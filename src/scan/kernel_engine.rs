@@ -98,33 +98,44 @@ impl KernelEngine {
             Text::Imported(arena) => (arena.handle(), job.chunk.arena_offset()),
             Text::Copied(scratch) => (scratch.handle(), copy(scratch, index, text)),
         };
-        let (walk, first, end) = match job.walk {
-            Walk::Parallel => (SCAN_PARALLEL, 0, 0),
-            Walk::Serial { first, end } => (SCAN_SERIAL, first, end),
-        };
         let (found, found_at) = match large {
             Some(own) => (own.handle(), 0),
             None => (self.found.handle(), index as u32 * (SCAN_CARRY_WORDS + CAPACITY)),
         };
-        [
-            slot::PUBLISHED,
-            OP_SCAN,
-            0,
-            PRIORITY_NORMAL,
-            handle,
-            offset as u32,
-            text.len() as u32,
-            self.table.handle(),
-            job.state,
-            found,
-            found_at,
-            job.capacity.max(CAPACITY),
-            walk,
-            first,
-            end,
-            0,
-        ]
+        slot_words(
+            (handle, offset as u32, text.len() as u32),
+            (self.table.handle(), job.state),
+            (found, found_at, job.capacity.max(CAPACITY)),
+            job.walk,
+        )
     }
+}
+
+/// An OP_SCAN slot: the text by handle, byte offset and length; the table by handle and start state;
+/// the match buffer by handle, word offset and capacity.
+pub fn slot_words(text: (u32, u32, u32), table: (u32, u32), found: (u32, u32, u32), walk: Walk) -> SlotWords {
+    let (walk, first, end) = match walk {
+        Walk::Parallel => (SCAN_PARALLEL, 0, 0),
+        Walk::Serial { first, end } => (SCAN_SERIAL, first, end),
+    };
+    [
+        slot::PUBLISHED,
+        OP_SCAN,
+        0,
+        PRIORITY_NORMAL,
+        text.0,
+        text.1,
+        text.2,
+        table.0,
+        table.1,
+        found.0,
+        found.1,
+        found.2,
+        walk,
+        first,
+        end,
+        0,
+    ]
 }
 
 /// Reads what a walk left in its match buffer.

@@ -5,6 +5,7 @@
 //! keeps an [`engine`] busy with them and puts the answers in order, [`select`] turns positions
 //! into lines. [`pipeline`] connects them.
 
+pub mod bare;
 pub mod chunk;
 pub mod engine;
 pub mod feed;

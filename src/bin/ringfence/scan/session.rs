@@ -30,7 +30,8 @@ impl Session {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match std::env::var(ENGINE).as_deref() {
             Ok("twin") => {
-                let walks = TwinEngine::new(patterns, cores, TWIN_LANES).map_err(|error| error.to_string())?;
+                let walks =
+                    TwinEngine::new(patterns, cores, TWIN_LANES).map_err(|error| error.to_string())?;
                 return Ok(Self { walks: Box::new(walks), runtime: None, imported: false });
             }
             Ok("kernel") | Err(_) => {}
