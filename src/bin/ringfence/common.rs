@@ -47,6 +47,8 @@ pub enum Trouble {
     Runtime(#[from] RuntimeError),
     #[error("the output could not be written: {0}")]
     Output(io::Error),
+    #[error("no thread could be started: {0}")]
+    Thread(io::Error),
     /// The device did something that the protocol does not allow.
     #[error("the device answered wrongly: {0}")]
     Wrong(String),
@@ -86,6 +88,11 @@ pub fn print(json: bool, result: &(impl Serialize + std::fmt::Display)) -> Resul
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(Trouble::Output),
     }
+}
+
+/// The device's name.
+pub fn device(runtime: &Runtime) -> String {
+    runtime.gpu().info().device_name.clone()
 }
 
 /// The driver's name and version line.

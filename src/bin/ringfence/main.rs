@@ -1,5 +1,6 @@
 //! The command line: one folder or file per subcommand.
 
+mod bench;
 mod common;
 mod probe;
 mod run;
@@ -23,6 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Probe(probe::Args),
     Run(run::Args),
     Scan(scan::Args),
@@ -33,7 +35,7 @@ impl Command {
     /// parked needs none (DESIGN facts 16 and 24).
     fn driver_threads(&self, cores: u32) -> u32 {
         match self {
-            Self::Run(_) => cores.saturating_sub(1),
+            Self::Bench(_) | Self::Run(_) => cores.saturating_sub(1),
             Self::Probe(_) | Self::Scan(_) => cores,
         }
     }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
     unsafe { limit_driver_threads(cli.command.driver_threads(cores)) };
     common::trace();
     match cli.command {
+        Command::Bench(args) => bench::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Probe(args) => probe::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Run(args) => run::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Scan(args) => scan::run(&cli.global, args),

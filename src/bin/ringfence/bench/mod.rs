@@ -1,0 +1,81 @@
+//! `ringfence bench`: the figures that this project is held to, each of slots completed and verified.
+
+mod blocks;
+mod floor;
+mod latency;
+mod load;
+mod samples;
+mod startup;
+mod throughput;
+mod verified;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::common::{self, Ended, Global};
+
+/// Measure latency, throughput or start-up; only completed and verified slots count.
+///
+/// A bench alternates blocks of 0.1 s: what it measures, what that is compared with, and the floor, which is
+/// the round trip of a cache line between two host threads while no dispatch is in flight. Each change of
+/// what runs is followed by 0.1 s that are not counted. Rounds in which threads of this process waited for a
+/// processor for more than 1 % of the time are left out (all others of the machine's work is such load), and
+/// of the rest those count whose floor is on the same side of 0.25 us as that of most: near or far cores.
+/// Where too few rounds are left, the quarter with the least foreign load counts.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Options of all benches; each takes note of those that concern it.
+#[derive(clap::Args, Clone, Debug)]
+struct Options {
+    /// Slots of the ring, 16 to 1,048,576; raised to what is in flight.
+    #[arg(long, global = true, value_name = "N", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    slots_in_ring: u32,
+    /// Slots that throughput keeps in flight.
+    #[arg(long, global = true, value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    in_flight: u32,
+    /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput].
+    #[arg(long, global = true, value_name = "S", value_parser = seconds)]
+    seconds: Option<f64>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Bench {
+    /// One slot at a time, from publication until its completion was seen and checked; against epoch mode
+    /// of the same runtime; then a slot every 50 us, measured from when it was due.
+    Latency,
+    /// Many slots in flight.
+    Throughput,
+    /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm).
+    Startup,
+    /// What `startup` starts: one slot, then the time of the monotonic clock.
+    #[command(hide = true)]
+    FirstSlot,
+}
+
+/// Runs a bench and prints its figures.
+pub fn run(global: &Global, args: &Args) -> Ended {
+    let options = &args.options;
+    match args.bench {
+        Bench::Latency => common::print(global.json, &latency::run(global, options)?)?,
+        Bench::Throughput => common::print(global.json, &throughput::run(global, options)?)?,
+        Bench::Startup => common::print(global.json, &startup::run(global)?)?,
+        Bench::FirstSlot => startup::first_slot(global)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.01..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0.01 to 3600".into()),
+    }
+}

@@ -1,0 +1,82 @@
+//! `ringfence bench`: that each bench ends, verified, with one object of the keys that scripts rely on. No figure
+//! is judged here: what they are depends on what else the machine does.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+fn bench(arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+        .arg("bench")
+        .args(arguments)
+        .arg("--json")
+        .output()
+        .expect("the program starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// Each key holds a number above 0, or a name.
+fn has(object: &Value, keys: &[&str]) {
+    for key in keys {
+        let there = match &object[key] {
+            Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+            Value::String(name) => !name.is_empty(),
+            _ => false,
+        };
+        assert!(there, "{key} in {object}");
+    }
+}
+
+const HEAD: [&str; 3] = ["driver", "device", "mode"];
+
+#[test]
+fn latency() {
+    for (mode, slots) in [("live", "256"), ("live", "65536"), ("epoch", "16")] {
+        let got = bench(&["latency", "--mode", mode, "--slots-in-ring", slots, "--seconds", "0.1"]);
+        has(&got, &HEAD);
+        has(&got, &["samples", "p50_ns", "p99_ns", "p999_ns", "submit_p50_ns", "submit_ratio"]);
+        has(&got, &["floor_p50_ns", "floor_ratio"]);
+        has(&got["open_loop"], &["rate", "p50_ns", "p99_ns", "p999_ns"]);
+        assert_eq!(got["mode"], mode);
+        assert_eq!(got["slots_in_ring"].to_string(), slots);
+    }
+}
+
+#[test]
+fn throughput() {
+    for (mode, in_flight) in [("live", "1"), ("live", "64"), ("live", "4096"), ("epoch", "64")] {
+        let got = bench(&["throughput", "--mode", mode, "--in-flight", in_flight, "--seconds", "0.1"]);
+        has(&got, &HEAD);
+        has(&got, &["slots", "seconds", "slots_per_s", "floor_p50_ns"]);
+        assert!(got["dispatches"].is_u64(), "{got}");
+        assert_eq!(got["mode"], mode);
+        assert_eq!(got["in_flight"].to_string(), in_flight);
+    }
+}
+
+#[test]
+fn startup() {
+    let got = bench(&["startup", "--mode", "live"]);
+    has(&got, &HEAD);
+    has(&got, &["cold_ms", "warm_ms"]);
+}
+
+#[test]
+fn bad_options_are_refused() {
+    for arguments in [
+        &["latency", "--slots-in-ring", "15"][..],
+        &["latency", "--slots-in-ring", "1048577"],
+        &["throughput", "--in-flight", "0"],
+        &["throughput", "--in-flight", "1048577"],
+        &["latency", "--seconds", "nan"],
+        &["latency", "--seconds", "-1"],
+        &["nothing"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).arg("bench").args(arguments).output();
+        let output = output.expect("the program starts");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{arguments:?}");
+    }
+}
