@@ -121,6 +121,7 @@ const uint SCAN_START = 256u;
 const uint SCAN_REPORT = 0x80000000u;
 const uint SCAN_STREAMS_PER_LANE = 2u;
 const uint SCAN_PIECE_ALIGN = 16u;
+const uint SCAN_TURN_BYTES = 16u;
 const uint SCAN_STREAM_SLACK = 64u;
 const uint SCAN_PIECE_MAX = 32768u;
 const uint SCAN_CLAIM_COST = 28672u;

@@ -2,9 +2,12 @@
 // which also says what the table, the streams and the carries are.
 //
 // A wide opcode: the whole subgroup works on one slot. Two streams a lane hide the latency of the
-// table's loads. The fast loop takes four bytes of both streams a turn and holds nothing but the walk;
+// table's loads. The fast loop takes 16 bytes of both streams a turn and holds nothing but the walk;
 // it is left, by all lanes together, when some lane has something to report (DESIGN facts 10, 21).
 // Matches go into the slot's own buffer, whose cursor is a register: one subgroup is one slot.
+
+// The same memory as Words, 16 bytes at a time; it is aligned like single words.
+layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate readonly buffer Turns { uvec4 at[]; };
 
 struct Scan {
     Words text;   // the chunk, from its first word
@@ -64,48 +67,32 @@ uint scan_word(Scan scan, inout Stream s) {
     return mask;
 }
 
-// Whole words of both streams, `turns` of them, none of which passes a stream's end.
-void scan_fast(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
-    uint i = 0;
-    uint wa = a.at >> 2;
-    uint wb = b.at >> 2;
-    uint sa = a.state;
-    uint sb = b.state;
-    while (i < turns) {
-        bool hit = false;
-        uint a0, a1, a2, a3, b0, b1, b2, b3;
-        while (i < turns && !hit) {
-            uint ta = scan.text.at[wa + i];
-            uint tb = scan.text.at[wb + i];
-            a0 = scan.table.at[sa + (ta & 0xFF)];
-            b0 = scan.table.at[sb + (tb & 0xFF)];
-            a1 = scan.table.at[(a0 & ~SCAN_REPORT) + (ta >> 8 & 0xFF)];
-            b1 = scan.table.at[(b0 & ~SCAN_REPORT) + (tb >> 8 & 0xFF)];
-            a2 = scan.table.at[(a1 & ~SCAN_REPORT) + (ta >> 16 & 0xFF)];
-            b2 = scan.table.at[(b1 & ~SCAN_REPORT) + (tb >> 16 & 0xFF)];
-            a3 = scan.table.at[(a2 & ~SCAN_REPORT) + (ta >> 24)];
-            b3 = scan.table.at[(b2 & ~SCAN_REPORT) + (tb >> 24)];
-            sa = a3 & ~SCAN_REPORT;
-            sb = b3 & ~SCAN_REPORT;
-            hit = subgroupAny(((a0 | a1 | a2 | a3 | b0 | b1 | b2 | b3) & SCAN_REPORT) != 0);
-            i += 1;
-            charge(1);
-        }
-        if (hit) {
-            uint back = 4 * (i - 1);
-            scan_report(scan, a0 >> 31 | a1 >> 31 << 1 | a2 >> 31 << 2 | a3 >> 31 << 3, a.at + back);
-            scan_report(scan, b0 >> 31 | b1 >> 31 << 1 | b2 >> 31 << 2 | b3 >> 31 << 3, b.at + back);
-        }
-        charge(1);
-    }
-    a.at += 4 * turns;
-    b.at += 4 * turns;
-    a.state = sa;
-    b.state = sb;
+// One byte of a stream in the fast loop: the next state, and the flag gathered in `seen`.
+uint scan_step(Scan scan, uint state, uint byte, inout uint seen) {
+    uint entry = scan.table.at[state + byte];
+    seen |= entry;
+    return entry & ~SCAN_REPORT;
 }
 
-// The rest of both streams: ends of pieces, and lines that go on behind them.
-void scan_rest(inout Scan scan, inout Stream a, inout Stream b) {
+// Four bytes of both streams, interleaved: the loads of one hide those of the other.
+void scan_pair(Scan scan, uint wa, uint wb, inout uint sa, inout uint sb, inout uint seen) {
+    sa = scan_step(scan, sa, wa & 0xFF, seen);
+    sb = scan_step(scan, sb, wb & 0xFF, seen);
+    sa = scan_step(scan, sa, wa >> 8 & 0xFF, seen);
+    sb = scan_step(scan, sb, wb >> 8 & 0xFF, seen);
+    sa = scan_step(scan, sa, wa >> 16 & 0xFF, seen);
+    sb = scan_step(scan, sb, wb >> 16 & 0xFF, seen);
+    sa = scan_step(scan, sa, wa >> 24, seen);
+    sb = scan_step(scan, sb, wb >> 24, seen);
+}
+
+// Word by word until both streams are done, or have reached `limit_a` and `limit_b`: ends of pieces,
+// lines that go on behind them, and turns with something to report.
+void scan_slow(inout Scan scan, inout Stream a, inout Stream b, uint limit_a, uint limit_b) {
+    uint own_a = a.limit;
+    uint own_b = b.limit;
+    a.limit = limit_a;
+    b.limit = limit_b;
     while (subgroupAny(scan_live(a) || scan_live(b))) {
         uint ma = 0;
         uint mb = 0;
@@ -117,6 +104,49 @@ void scan_rest(inout Scan scan, inout Stream a, inout Stream b) {
             scan_report(scan, ma, base_a);
             scan_report(scan, mb, base_b);
         }
+        charge(1);
+    }
+    a.limit = own_a;
+    b.limit = own_b;
+}
+
+// The first `turns` turns of 16 bytes pass no stream's end, and are walked by the fast loop. A turn in
+// which some lane has something to report is walked again, word by word; so is all that follows.
+void scan_walk(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
+    bool hit = true;
+    while (hit) {
+        uint na = a.at / SCAN_TURN_BYTES; // streams of a parallel walk begin at whole turns
+        uint nb = b.at / SCAN_TURN_BYTES;
+        uint wa = na;
+        uint wb = nb;
+        uint sa = a.state;
+        uint sb = b.state;
+        hit = false;
+        while (turns != 0 && !hit) {
+            uint seen = 0;
+            uint ka = sa;
+            uint kb = sb;
+            uvec4 ta = Turns(scan.text).at[wa];
+            uvec4 tb = Turns(scan.text).at[wb];
+            scan_pair(scan, ta.x, tb.x, ka, kb, seen);
+            scan_pair(scan, ta.y, tb.y, ka, kb, seen);
+            scan_pair(scan, ta.z, tb.z, ka, kb, seen);
+            scan_pair(scan, ta.w, tb.w, ka, kb, seen);
+            hit = subgroupAny((seen & SCAN_REPORT) != 0);
+            if (!hit) {
+                sa = ka;
+                sb = kb;
+                wa += 1;
+                wb += 1;
+            }
+            turns -= 1;
+            charge(1);
+        }
+        a.at += SCAN_TURN_BYTES * (wa - na);
+        b.at += SCAN_TURN_BYTES * (wb - nb);
+        a.state = sa;
+        b.state = sb;
+        scan_slow(scan, a, b, hit ? a.at + SCAN_TURN_BYTES : a.limit, hit ? b.at + SCAN_TURN_BYTES : b.limit);
         charge(1);
     }
 }
@@ -191,10 +221,9 @@ Outcome op_scan(uint slot) {
         piece = (piece + SCAN_PIECE_ALIGN - 1) / SCAN_PIECE_ALIGN * SCAN_PIECE_ALIGN;
         a = scan_stream(scan, gl_SubgroupInvocationID, piece, len, state);
         b = scan_stream(scan, gl_SubgroupInvocationID + gl_SubgroupSize, piece, len, state);
-        turns = subgroupMin(min(a.end - a.at, b.end - b.at)) / 4;
+        turns = subgroupMin(min(a.end - a.at, b.end - b.at)) / SCAN_TURN_BYTES;
     }
-    scan_fast(scan, a, b, turns);
-    scan_rest(scan, a, b);
+    scan_walk(scan, a, b, turns);
     scan_carry(scan, a);
     scan_carry(scan, b);
     return Outcome(0, 0, scan.matches, scan.carries);

@@ -355,12 +355,14 @@ pub mod scan {
         SCAN_STREAMS_PER_LANE = 2;
         /// A stream's piece is a multiple of this many bytes.
         SCAN_PIECE_ALIGN = 16;
+        /// Bytes of each stream that a turn of the fast loop takes.
+        SCAN_TURN_BYTES = 16;
         /// A stream reads at most two pieces and this many bytes more.
         SCAN_STREAM_SLACK = 64;
         /// Largest piece: a chunk has at most this many bytes for each stream.
         SCAN_PIECE_MAX = 32_768;
-        /// Loop turns that the dearest scan slot can cost: one for each word that a stream reads, at
-        /// most two pieces, and one more for each word of its piece where something is reported.
+        /// Loop turns that the dearest scan slot can cost: of a piece, six for each fast turn, if all of
+        /// them report; of what a stream reads behind it, one for each word.
         SCAN_CLAIM_COST = 28_672;
         /// Most bytes that a serial slot reads.
         SCAN_SERIAL_MAX = 65_536;

@@ -22,8 +22,12 @@ const CHAIN: u32 = 16;
 /// Submissions queued ahead in live mode: while one runs, the next waits.
 pub(crate) const DEPTH: u64 = 2;
 
-/// Loop turns of a worker where the driver sets no limit: some milliseconds of polling.
+/// Loop turns of a worker where the driver sets no limit: some milliseconds of polling on a device.
 const LOOP_BUDGET: u32 = 65_000;
+
+/// The same on a CPU driver, which has no watchdog: a turn of polling takes some 60 ns there. Workers
+/// that relay wait for each other, so that long slots want it seldom.
+const CPU_LOOP_BUDGET: u32 = 1_000_000;
 
 pub(crate) struct Engine {
     live: Commands,
@@ -68,9 +72,10 @@ impl Engine {
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
         let limit = options.loop_limit.unwrap_or(u32::MAX);
+        let usual = if gpu.info().is_cpu() { CPU_LOOP_BUDGET } else { LOOP_BUDGET };
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
         let least = kernel::claim_cost(module) + 64 * module.loops;
-        let budget = options.loop_budget.unwrap_or(LOOP_BUDGET).max(least).min(limit);
+        let budget = options.loop_budget.unwrap_or(usual).max(least).min(limit);
         let record = |flags: u32, chain: u32| {
             let push = [flags, budget, layout.shift, layout.slots, layout.control_words, layout.log_shift];
             Commands::record(gpu, |rec: &mut Recorder<'_>| {

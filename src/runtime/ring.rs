@@ -220,7 +220,9 @@ impl Ring {
     ) -> Result<usize, RuntimeError> {
         super::backoff::fine_timers();
         let deadline = Instant::now() + timeout;
-        let mut pause = Duration::from_micros(5).min(nap);
+        // With work for a while on its way, each waking costs the workers more than it brings.
+        let busy = self.in_flight * 4 > self.depth;
+        let mut pause = if busy { nap } else { Duration::from_micros(5).min(nap) };
         loop {
             let count = self.reap(&mut ended)?;
             if count > 0 || self.in_flight == 0 || Instant::now() >= deadline {

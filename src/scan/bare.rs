@@ -100,11 +100,9 @@ impl BareScan {
             &pipeline,
             &[&unused, &slots, &unused, &completion, &unused, &unused, &resources],
         )?;
-        let push = [0, u32::MAX, 0, count, 0, 0];
         let commands = Commands::record(gpu, |rec| {
             [text, table, &found].into_iter().for_each(|b| rec.keep(b));
             rec.bind(&pipeline, &set);
-            rec.push(bytemuck::cast_slice(&push));
             rec.dispatch(count);
             rec.barrier(BarrierKind::ComputeToCompute);
             rec.barrier(BarrierKind::ComputeToHost);
