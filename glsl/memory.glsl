@@ -65,8 +65,9 @@ Outcome done(uint result) { return Outcome(0, 0, result, 0); }
 Outcome bad_operand(uint argument) { return Outcome(FAULT_BAD_OPERAND, argument, 0, 0); }
 
 // Loop turns that this worker still has. One subgroup-uniform counter: lavapipe 22.3 counts the turns
-// of all loops of a workgroup together and ends them silently at 65,535 (DESIGN fact 2). A pass of the
-// outer loop costs LOOPS, since there a loop that is not entered still counts a turn.
+// of all loops of a workgroup together and ends them silently at 65,535 (DESIGN fact 2). A loop of n
+// turns counts n + 1 there, for the look that ends it, entered or not. Each turn is charged where it is
+// taken; the one more of every loop by the turn of the loop around it, for all of them with LOOPS.
 uint budget;
 
 void charge(uint turns) { budget -= min(turns, budget); }

@@ -147,7 +147,7 @@ void scan_walk(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
         a.state = sa;
         b.state = sb;
         scan_slow(scan, a, b, hit ? a.at + SCAN_TURN_BYTES : a.limit, hit ? b.at + SCAN_TURN_BYTES : b.limit);
-        charge(1);
+        charge(3); // this turn, and the last look of each of the two loops inside
     }
 }
 

@@ -361,7 +361,7 @@ pub mod scan {
         SCAN_STREAM_SLACK = 64;
         /// Largest piece: a chunk has at most this many bytes for each stream.
         SCAN_PIECE_MAX = 32_768;
-        /// Loop turns that the dearest scan slot can cost: of a piece, six for each fast turn, if all of
+        /// Loop turns that the dearest scan slot can cost: of a piece, eight for each fast turn, if all of
         /// them report; of what a stream reads behind it, one for each word.
         SCAN_CLAIM_COST = 28_672;
         /// Most bytes that a serial slot reads.
