@@ -5,6 +5,7 @@
 
 mod bracket;
 mod ere;
+mod factor;
 mod finder;
 
 use std::sync::OnceLock;
@@ -110,9 +111,10 @@ impl Patterns {
             Some(literals) if !options.ignore_case || ascii_case => {
                 Hir::alternation(literals.iter().map(|p| literal(p, ascii_case)).collect())
             }
-            _ => Hir::alternation(
-                patterns.iter().map(|p| parse(p, options)).collect::<Result<_, PatternError>>()?,
-            ),
+            _ => {
+                let parsed: Result<Vec<_>, _> = patterns.iter().map(|p| parse(p, options)).collect();
+                factor::alternation(&parsed?)
+            }
         };
         let hir = bounded(hir, options);
         let verify = hir.properties().look_set().contains_word_unicode();
