@@ -26,6 +26,8 @@ pub struct Source {
     pub name: Vec<u8>,
     /// Set by the printer when it wants no more of this file.
     enough: AtomicBool,
+    /// The file has holes, which read as NUL bytes.
+    sparse: AtomicBool,
     /// Bytes read so far, for statistics.
     read: AtomicU64,
     /// Offset of the first NUL byte that was seen, or `u64::MAX`.
@@ -38,6 +40,7 @@ impl Source {
         Arc::new(Self {
             name: name.into(),
             enough: AtomicBool::new(false),
+            sparse: AtomicBool::new(false),
             read: AtomicU64::new(0),
             nul: AtomicU64::new(u64::MAX),
         })
@@ -57,6 +60,16 @@ impl Source {
     /// Counts bytes that arrived.
     pub(super) fn add_read(&self, bytes: usize) {
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that the file has holes.
+    pub(super) fn note_sparse(&self) {
+        self.sparse.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the file has holes behind the first buffer: it is binary from its start then.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.sparse.load(Ordering::Relaxed)
     }
 
     /// Notes a NUL byte; the first one counts.

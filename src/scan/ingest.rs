@@ -214,7 +214,12 @@ where
                 Ok(true)
             }
             Some((0, size)) if size <= SMALL_BYTES => self.plan_small(source, file, size),
-            Some((0, size)) => self.plan_block(Opened { source, file, size, next: 0 }),
+            Some((0, size)) => {
+                if !self.text && plan::has_holes(&file, size) {
+                    source.note_sparse();
+                }
+                self.plan_block(Opened { source, file, size, next: 0 })
+            }
             Some((start, _)) => {
                 self.push(source, Kind::Rest(file, start));
                 Ok(true)
@@ -443,3 +448,6 @@ where
         Ok(ended)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,8 @@ pub(super) struct Cutter {
 
 impl Cutter {
     pub(super) fn new(source: Arc<Source>, origin: u64, text: bool) -> Self {
-        Self { source, tail: Vec::new(), open: false, ended: false, text, binary_from: None, origin }
+        let binary_from = (!text && source.is_sparse()).then_some(0);
+        Self { source, tail: Vec::new(), open: false, ended: false, text, binary_from, origin }
     }
 
     pub(super) fn source(&self) -> &Arc<Source> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, SeekFrom};
 
 use crate::io::arena::Buf;
-use crate::scan::chunk::Source;
+use crate::scan::chunk::{GREP_BUFFER_BYTES, Source};
 
 /// A read that was asked for, or a message that waits its turn.
 pub(super) struct Entry {
@@ -65,4 +65,17 @@ pub(super) fn start_and_size(file: &File) -> io::Result<Option<(u64, u64)>> {
         return Ok(None);
     }
     Ok(Some((rustix::fs::seek(file, SeekFrom::Current(0))?, meta.len())))
+}
+
+/// Whether the file has holes behind the first buffer that grep reads, which make it binary there
+/// before any NUL byte is seen.
+pub(super) fn has_holes(file: &File, size: u64) -> bool {
+    let first = GREP_BUFFER_BYTES as u64;
+    if size <= first {
+        return false;
+    }
+    let hole = rustix::fs::seek(file, SeekFrom::Hole(first));
+    // Our own reads name their offset, but the file may be another program's standard input too.
+    let back = rustix::fs::seek(file, SeekFrom::Start(0));
+    back.is_ok() && hole.is_ok_and(|hole| hole < size)
 }

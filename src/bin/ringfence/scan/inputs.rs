@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub struct Roots {
     pub named: bool,
     hidden: bool,
     ignore: bool,
+    /// Device and inode of the output, if reading it while it is written would never end.
+    output: Option<(u64, u64)>,
 }
 
 impl Roots {
@@ -37,13 +40,21 @@ impl Roots {
             paths => paths.iter().map(PathBuf::from).collect(),
         };
         let named = paths.len() > 1 || paths.iter().any(|path| path.as_os_str() != "-" && path.is_dir());
-        Self { paths, implicit, named, hidden: args.hidden, ignore: !args.no_ignore }
+        Self { paths, implicit, named, hidden: args.hidden, ignore: !args.no_ignore, output: None }
+    }
+
+    /// Refuses to search the file that standard output goes to.
+    pub fn without_output(mut self) -> Self {
+        let output = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let meta = output.and_then(|file| file.metadata());
+        self.output = meta.ok().filter(|meta| meta.is_file()).map(|meta| (meta.dev(), meta.ino()));
+        self
     }
 
     /// Everything to search. Directories are listed as the search comes to them.
     pub fn inputs(self) -> impl Iterator<Item = Input> + Send {
         let strip = self.implicit;
-        let (hidden, ignore) = (self.hidden, self.ignore);
+        let (hidden, ignore, output) = (self.hidden, self.ignore, self.output);
         self.paths.into_iter().flat_map(move |path| {
             let inputs: Box<dyn Iterator<Item = Input> + Send> = if path.as_os_str() == "-" {
                 Box::new(std::iter::once(standard_input()))
@@ -52,8 +63,19 @@ impl Roots {
             } else {
                 Box::new(std::iter::once(Input::Path(Source::new(path.as_os_str().as_bytes()), path)))
             };
-            inputs
+            inputs.map(move |input| refuse(input, output))
         })
+    }
+}
+
+fn refuse(input: Input, output: Option<(u64, u64)>) -> Input {
+    let (Some(output), Input::Path(source, path)) = (output, &input) else { return input };
+    match path.metadata() {
+        Ok(meta) if (meta.dev(), meta.ino()) == output => Input::Trouble(format!(
+            "{}: input file is also the output",
+            String::from_utf8_lossy(&source.name)
+        )),
+        _ => input,
     }
 }
 

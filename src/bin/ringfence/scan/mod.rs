@@ -68,6 +68,9 @@ fn search(global: &Global, mut args: Args) -> Result<u8, String> {
     let confirm = patterns.needs_confirmation();
     let roots = Roots::new(&args, &args.paths);
     let style = style(&args, roots.named);
+    // As with grep: where one line or none is printed of a file there is no circle to fear.
+    let circle = style.what == What::Lines && args.max_count != Some(1);
+    let roots = if circle { roots.without_output() } else { roots };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let report = Report::new(args.no_messages);
     if global.json {
