@@ -23,7 +23,7 @@ use crate::vulkan::Buffer;
 /// Walks on their way: enough to keep every worker busy while the feeder sleeps.
 const DEPTH: usize = 64;
 /// Matches that a walk's own buffer holds; one that finds more is repeated with a larger one.
-const CAPACITY: u32 = 4096;
+const CAPACITY: u32 = 16_384;
 /// How long the feeder sleeps at a time: with as many workers as cores, a feeder that spins would
 /// halve their speed (DESIGN fact 19).
 const NAP: Duration = Duration::from_micros(100);

@@ -219,14 +219,17 @@ impl<L: Lines> Walk<'_, L> {
                 let bytes = &self.text[line.clone()];
                 self.lines.confirm(bytes.strip_suffix(b"\n").unwrap_or(bytes))
             };
-            if matched != self.selection.invert {
-                self.skip(at..line_start);
-                self.select(line.clone());
-            } else if self.selection.invert {
-                self.select_all(at..line_start);
-                self.skip(line.clone());
-            } else {
-                self.skip(at..line.end);
+            match (self.selection.invert, matched) {
+                (false, true) => {
+                    self.skip(at..line_start);
+                    self.select(line.clone());
+                }
+                (false, false) => self.skip(at..line.end),
+                (true, true) => {
+                    self.select_all(at..line_start);
+                    self.skip(line.clone());
+                }
+                (true, false) => self.select_all(at..line.end),
             }
             at = line.end;
         }

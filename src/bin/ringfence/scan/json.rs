@@ -123,6 +123,7 @@ impl<'a, W: Write> Json<'a, W> {
 
 impl<W: Write> Lines for Json<'_, W> {
     fn line(&mut self, source: &Source, line: Line<'_>) {
+        self.report.found = true;
         if self.quiet {
             return;
         }

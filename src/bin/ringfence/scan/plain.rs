@@ -126,6 +126,7 @@ impl<W: Write> Plain<'_, W> {
 
 impl<W: Write> Lines for Plain<'_, W> {
     fn line(&mut self, source: &Source, line: Line<'_>) {
+        self.report.found = true;
         if self.report.output.is_ok() {
             self.report.output = self.print(source, line);
         }
