@@ -216,7 +216,7 @@ fn a_pipe_is_read_as_it_comes() {
             let mut writer = std::mem::replace(&mut writer, io::pipe().unwrap().1);
             whole.chunks(777).for_each(|part| writer.write_all(part).unwrap());
         });
-        let got = gather(&mut Contrary::new(|_| {}), &[file.clone()], 8);
+        let got = gather(&mut Contrary::new(|_| {}), std::slice::from_ref(&file), 8);
         assert!(got[0].0 == whole);
     });
 }
