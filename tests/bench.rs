@@ -57,6 +57,20 @@ fn throughput() {
 }
 
 #[test]
+fn scan() {
+    for mode in ["live", "epoch"] {
+        let got = bench(&["scan", "--mode", mode, "--seconds", "0.1", "--chunks", "8"]);
+        has(&got, &HEAD);
+        let cases = got["cases"].as_array().expect("cases");
+        for (case, patterns) in cases.iter().zip([96, 2500]) {
+            has(case, &["bytes", "matches", "workers", "slots_gbps", "bare_gbps", "aho_corasick_gbps"]);
+            assert_eq!(case["patterns"], patterns);
+        }
+        assert_eq!(cases.len(), 2);
+    }
+}
+
+#[test]
 fn startup() {
     let got = bench(&["startup", "--mode", "live"]);
     has(&got, &HEAD);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use ringfence::runtime::{Mode, Runtime, RuntimeBuilder, RuntimeError, SubmitError};
+use ringfence::vulkan::VulkanError;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -45,6 +46,8 @@ pub enum Trouble {
     Submit(#[from] SubmitError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Vulkan(#[from] VulkanError),
     #[error("the output could not be written: {0}")]
     Output(io::Error),
     #[error("no thread could be started: {0}")]

@@ -35,6 +35,7 @@ impl Command {
     /// parked needs none (DESIGN facts 16 and 24).
     fn driver_threads(&self, cores: u32) -> u32 {
         match self {
+            Self::Bench(args) if args.leaves_cores() => cores,
             Self::Bench(_) | Self::Run(_) => cores.saturating_sub(1),
             Self::Probe(_) | Self::Scan(_) => cores,
         }

@@ -59,13 +59,20 @@ pub fn count(seconds: f64) -> usize {
 }
 
 /// The rounds that count: see `ringfence bench --help`.
-pub fn choose<T>(mut rounds: Vec<Round<T>>) -> Vec<Round<T>> {
-    rounds.sort_by(|a, b| a.delayed.total_cmp(&b.delayed));
-    let quiet = rounds.iter().take_while(|round| round.delayed <= DISTURBED).count();
-    rounds.truncate(quiet.max(rounds.len().div_ceil(LEAST)));
+pub fn choose<T>(rounds: Vec<Round<T>>) -> Vec<Round<T>> {
+    let rounds = quiet(rounds.into_iter().map(|round| (round.delayed, round)).collect());
+    let mut rounds: Vec<_> = rounds.into_iter().map(|(_, round)| round).collect();
     let near = rounds.iter().filter(|round| round.floor_p50 < NEAR_NS).count();
     let mostly_near = 2 * near >= rounds.len();
     rounds.retain(|round| (round.floor_p50 < NEAR_NS) == mostly_near);
+    rounds
+}
+
+/// Of rounds with what each lost to foreign load: those that lost little, or else the quarter that lost least.
+pub fn quiet<T>(mut rounds: Vec<(f64, T)>) -> Vec<(f64, T)> {
+    rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let quiet = rounds.iter().take_while(|(delayed, _)| *delayed <= DISTURBED).count();
+    rounds.truncate(quiet.max(rounds.len().div_ceil(LEAST)));
     rounds
 }
 

@@ -5,6 +5,7 @@ mod floor;
 mod latency;
 mod load;
 mod samples;
+mod scan;
 mod startup;
 mod throughput;
 mod verified;
@@ -15,7 +16,7 @@ use clap::Subcommand;
 
 use crate::common::{self, Ended, Global};
 
-/// Measure latency, throughput or start-up; only completed and verified slots count.
+/// Measure latency, throughput, scanning or start-up; only completed and verified slots count.
 ///
 /// A bench alternates blocks of 0.1 s: what it measures, what that is compared with, and the floor, which is
 /// the round trip of a cache line between two host threads while no dispatch is in flight. Each change of
@@ -31,6 +32,13 @@ pub struct Args {
     options: Options,
 }
 
+impl Args {
+    /// Whether the host sleeps while the device works, so that the device may have all cores.
+    pub fn leaves_cores(&self) -> bool {
+        matches!(self.bench, Bench::Scan)
+    }
+}
+
 /// Options of all benches; each takes note of those that concern it.
 #[derive(clap::Args, Clone, Debug)]
 struct Options {
@@ -42,9 +50,14 @@ struct Options {
     #[arg(long, global = true, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     in_flight: u32,
-    /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput].
+    /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput,
+    /// 1 for each case of scan].
     #[arg(long, global = true, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
+    /// Chunks of text that scan walks, of 192 KiB each.
+    #[arg(long, global = true, value_name = "N", default_value_t = 256, hide_short_help = true,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    chunks: u32,
 }
 
 #[derive(Subcommand, Debug)]
@@ -54,6 +67,9 @@ enum Bench {
     Latency,
     /// Many slots in flight.
     Throughput,
+    /// An automaton for 96 and one for 2,500 words over text in memory: through slots, in one bare dispatch, and
+    /// by the aho-corasick crate on one thread.
+    Scan,
     /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm).
     Startup,
     /// What `startup` starts: one slot, then the time of the monotonic clock.
@@ -67,6 +83,7 @@ pub fn run(global: &Global, args: &Args) -> Ended {
     match args.bench {
         Bench::Latency => common::print(global.json, &latency::run(global, options)?)?,
         Bench::Throughput => common::print(global.json, &throughput::run(global, options)?)?,
+        Bench::Scan => common::print(global.json, &scan::run(global, options)?)?,
         Bench::Startup => common::print(global.json, &startup::run(global)?)?,
         Bench::FirstSlot => startup::first_slot(global)?,
     }
