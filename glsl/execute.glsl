@@ -35,18 +35,16 @@ Outcome execute_op(bool mine, uint op, uvec4 a) {
     return o;
 }
 
-// Executes the slot of each lane in `mine` up to its end, packed slots operation by operation.
-Outcome execute_lanes(bool mine, uint slot) {
+// Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
+// operations inside packed slots are counted here, plain ones by the caller.
+Outcome execute_lanes(bool mine, uint slot, uint op) {
     uint base = slot * SLOT_WORDS;
-    uint op = OP_NOP;
     uvec4 a = uvec4(0);
     Outcome o = done(0);
-    bool packed = false;
+    bool packed = mine && op == OP_PACKED_SLOT;
     if (mine) {
-        op = slots[base + OPCODE_WORD];
         a = uvec4(slots[base + ARG0_WORD], slots[base + ARG0_WORD + 1], slots[base + ARG0_WORD + 2],
                   slots[base + ARG0_WORD + 3]);
-        packed = op == OP_PACKED_SLOT;
     }
     uint n = mine ? 1 : 0;
     Packed p = Packed(0, 0, 0, 0);
@@ -70,7 +68,7 @@ Outcome execute_lanes(bool mine, uint slot) {
         bool copies = turns && op == OP_MEMCPY;
         if (subgroupAny(turns && !copies)) turns = turns && !copies;
         Outcome ended = execute_op(turns, op, a);
-        count_executions(turns && ended.fault == 0, op);
+        if (subgroupAny(packed)) count_executions(packed && turns && ended.fault == 0, op);
         if (turns) {
             i += 1;
             if (!packed) {

@@ -33,9 +33,10 @@ const uint RESERVE = SCAN_CLAIM_COST;
 const uint RESERVE = LANE_CLAIM_COST;
 #endif
 
-// Position of the first entry that may be there, and how many of the lanes' entries are.
+// Position of the first entry that may be there, each lane's entry, and how many of them are there.
 struct Found {
     uint head;
+    uint entry;
     uint count;
     bool stay;
 };
@@ -50,13 +51,13 @@ uint run_length(bool absent) {
 // Polls until an entry is there or it is time to leave. The loop is small on purpose: some drivers
 // execute all of a loop's body on each turn (DESIGN fact 10).
 Found poll() {
-    Found f = Found(0, 0, true);
+    Found f = Found(0, 0, 0, true);
     bool polling = true;
     while (polling) {
         f.head = load_relaxed_state(STATE_HEAD);
         uint position = f.head + gl_SubgroupInvocationID;
-        uint entry = load_relaxed_submission(entry_word(position));
-        f.count = run_length((entry >> LAP_SHIFT) != lap_of(position));
+        f.entry = load_relaxed_submission(entry_word(position));
+        f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
         uint draining = load_relaxed_state(STATE_DRAINING);
         f.stay = load_relaxed_submission(COMMAND_RUN) != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
                  (f.count != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
@@ -66,14 +67,13 @@ Found poll() {
     return f;
 }
 
-// Takes the run of entries that `f` found, with one compare-and-swap. The entry's second word may
+// Takes the run of entries that `f` found, with one compare-and-swap. An entry's second word may
 // arrive after the first; then the run ends before it.
-uint claim(Found f, uint entry, uint second) {
-    uint lap = lap_of(f.head + gl_SubgroupInvocationID);
-    uint count = min(f.count, run_length((entry >> LAP_SHIFT) != lap || (second >> LAP_SHIFT) != lap));
+uint claim(Found f, uint second) {
+    uint count = min(f.count, run_length((second >> LAP_SHIFT) != lap_of(f.head + gl_SubgroupInvocationID)));
 #ifdef WITH_WIDE
     // A wide slot is claimed alone: a run ends before it, or is it.
-    uint narrow = run_length((entry & ENTRY_WIDE) != 0);
+    uint narrow = run_length((f.entry & ENTRY_WIDE) != 0);
     count = min(count, max(narrow, 1));
 #endif
     bool won = false;
@@ -123,7 +123,8 @@ void count_claims(bool mine, uint level, uint l) {
         atomicAdd(control[PRIORITY_FAIRNESS_BASE + l], claims, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
-// Executes the claimed entries, one a lane, and delivers what ended.
+// Executes the claimed entries, one a lane, and delivers what ended. Counters follow the completions:
+// they are never ahead of them, and the host does not wait for them.
 void serve(bool mine, uint entry, uint batch) {
     acquire_published();
     uint slot = entry & ENTRY_SLOT_MASK;
@@ -135,6 +136,39 @@ void serve(bool mine, uint entry, uint batch) {
         op = slots[base + OPCODE_WORD];
         level = slots[base + PRIORITY_WORD];
     }
+    bool admitted = mine && level < PRIORITY_LEVELS;
+    bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
+    bool alone = admitted && op == OP_BATCH_FENCE && !fence;
+    bool drains = false;
+
+    Outcome o = bad_operand(DETAIL_PRIORITY);
+    bool wide = false;
+#ifdef WITH_SCAN
+    wide = subgroupAny(admitted && op == OP_SCAN && (entry & ENTRY_WIDE) != 0);
+    if (wide) o = op_scan(subgroupBroadcastFirst(slot));
+#endif
+    bool lanes = admitted && op != OP_BATCH_FENCE && op != OP_SHUTDOWN && !wide;
+    if (subgroupAny(lanes)) {
+        Outcome ended = execute_lanes(lanes, slot, op);
+        if (lanes) o = ended;
+    }
+    uint amount = 1;
+    if (subgroupAny(mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN))) {
+        if (fence) {
+            uint count = submission[batch_count_word(batch)];
+            amount = fence_amount(count, !admitted || slots[base + ARG0_WORD] != count);
+        }
+        if (alone) o = op_batch_fence(slots[base + ARG0_WORD] != 0, slots[base + ARG0_WORD + 1]);
+        if (admitted && op == OP_SHUTDOWN) {
+            drains = op_shutdown(slot);
+            o = done(0);
+        }
+    }
+
+    bool ends = mine && !fence && !drains;
+    release_effects();
+    complete(ends, slot, o);
+    count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
     count_claims(mine, level, PRIORITY_NORMAL);
     if (subgroupAny(mine && level != PRIORITY_NORMAL)) {
         count_claims(mine, level, PRIORITY_CRITICAL);
@@ -142,40 +176,6 @@ void serve(bool mine, uint entry, uint batch) {
         count_claims(mine, level, PRIORITY_LOW);
         count_claims(mine, level, PRIORITY_IDLE);
     }
-
-    bool admitted = mine && level < PRIORITY_LEVELS;
-    bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
-    bool shutdown = admitted && op == OP_SHUTDOWN;
-    bool wide = false;
-    Outcome o = done(0);
-#ifdef WITH_WIDE
-    wide = subgroupAny(mine && admitted && op == OP_SCAN && (entry & ENTRY_WIDE) != 0);
-    if (wide) {
-        o = op_scan(subgroupBroadcastFirst(slot));
-        count_executions_of(mine && o.fault == 0, op);
-    }
-#endif
-    if (!wide) o = execute_lanes(admitted && op != OP_BATCH_FENCE && !shutdown, slot);
-    if (!admitted) o = bad_operand(DETAIL_PRIORITY);
-    if (subgroupAny(shutdown)) {
-        bool drains = shutdown && op_shutdown(slot);
-        count_executions_of(shutdown && !drains, OP_SHUTDOWN);
-        shutdown = drains;
-    }
-
-    uint amount = 1;
-    bool lone = admitted && op == OP_BATCH_FENCE && !fence;
-    if (subgroupAny(fence || lone)) {
-        if (fence) {
-            uint count = submission[batch_count_word(batch)];
-            amount = fence_amount(count, !admitted || slots[base + ARG0_WORD] != count);
-        }
-        if (lone) o = op_batch_fence(slots[base + ARG0_WORD] != 0, slots[base + ARG0_WORD + 1]);
-        count_executions_of(lone && o.fault == 0, OP_BATCH_FENCE);
-    }
-
-    release_effects();
-    complete(mine && !fence && !shutdown, slot, o);
     if (subgroupAny(mine && batch != 0)) count_batches(mine, batch, amount);
 }
 
@@ -205,11 +205,9 @@ void main() {
         Found f = poll();
         stay = f.stay;
         if (stay && f.count != 0) {
-            uint at = entry_word(f.head + gl_SubgroupInvocationID);
-            uint entry = load_relaxed_submission(at);
-            uint second = load_relaxed_submission(at + 1);
-            uint count = claim(f, entry, second);
-            if (count != 0) serve(gl_SubgroupInvocationID < count, entry, second & ((1u << LAP_SHIFT) - 1));
+            uint second = load_relaxed_submission(entry_word(f.head + gl_SubgroupInvocationID) + 1);
+            uint count = claim(f, second);
+            if (count != 0) serve(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1));
         } else if (stay) {
             finish_draining();
         }
