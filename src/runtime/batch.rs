@@ -99,8 +99,8 @@ impl Batch {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<BatchCompletion>, RuntimeError> {
-        let deadline = Instant::now() + timeout;
-        let left = || deadline.saturating_duration_since(Instant::now());
+        let deadline = Instant::now().checked_add(timeout);
+        let left = || deadline.map_or(timeout, |d| d.saturating_duration_since(Instant::now()));
         let Some(fence) = self.fence.wait_timeout(timeout)? else { return Ok(None) };
         let mut slots = Vec::with_capacity(self.jobs.len());
         for job in &self.jobs {

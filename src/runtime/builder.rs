@@ -38,6 +38,7 @@ pub struct RuntimeBuilder {
     linger: Duration,
     patience: Duration,
     loop_budget: Option<u32>,
+    uncounted_loops: u32,
 }
 
 impl Default for RuntimeBuilder {
@@ -54,6 +55,7 @@ impl Default for RuntimeBuilder {
             linger: Duration::from_millis(2),
             patience: Duration::from_secs(30),
             loop_budget: None,
+            uncounted_loops: 0,
         }
     }
 }
@@ -129,6 +131,14 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Leaves `loops` of the kernel's loops out of its budget, so that a driver that ends loops
+    /// silently ends a worker in the middle of its work: for tests that must see that.
+    #[doc(hidden)]
+    pub fn uncounted_loops(mut self, loops: u32) -> Self {
+        self.uncounted_loops = loops;
+        self
+    }
+
     /// Opens the device, builds the kernel and starts the launcher. No dispatch is in flight until
     /// the first submission.
     ///
@@ -158,6 +168,7 @@ impl RuntimeBuilder {
             patience: self.patience,
             loop_limit,
             loop_budget: self.loop_budget,
+            uncounted_loops: self.uncounted_loops,
         };
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));

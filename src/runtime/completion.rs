@@ -4,11 +4,28 @@
 //! mode only the thread that waited for the dispatch reaps, so that no completion is read while a
 //! dispatch is in flight.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::{Ordering, fence};
 
+use super::job::JobState;
 use super::mode::Mode;
-use super::shared::{Reaper, Shared, lock};
+use super::shared::{Reaper, Shared, lock, try_lock};
 use crate::protocol::live::{self, Outcome};
+
+/// One pass over the completion queue. What it read counts also when a ring's closure panics.
+struct Pass<'a> {
+    shared: &'a Shared,
+    reaper: MutexGuard<'a, Reaper>,
+    count: u64,
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.shared.after_pass(&mut self.reaper, self.count);
+        }
+    }
+}
 
 impl Shared {
     /// Reads what has ended and hands it out; returns how many slots. Live mode only, else 0.
@@ -23,31 +40,31 @@ impl Shared {
     /// (0 for none) go to `own` as slot, user data, outcome, and their slots stay with the ring.
     #[inline]
     pub fn reap_now(&self, ring: u32, mut own: impl FnMut(u32, u64, Outcome)) -> usize {
-        let Ok(mut reaper) = self.reaper.try_lock() else { return 0 };
+        let Some(reaper) = try_lock(&self.reaper) else { return 0 };
+        let mut pass = Pass { shared: self, reaper, count: 0 };
         let words = self.buffers.completion_words();
         let shift = self.layout.shift;
-        let mut count = 0;
         loop {
-            let position = reaper.position;
+            let position = pass.reaper.position;
             let entry = &words[self.layout.completion(position)..][..4];
             let Some((slot, outcome)) =
                 live::decode_completion(position, shift, |i| entry[i].load(Ordering::Relaxed))
             else {
                 break;
             };
-            if count == 0 {
+            if pass.count == 0 {
                 // What the device wrote before its first completion is read after this.
                 fence(Ordering::Acquire);
             }
-            reaper.position = position.wrapping_add(1);
-            count += 1;
+            pass.reaper.position = position.wrapping_add(1);
+            pass.count += 1;
             let Some(owner) = self.owners.get(slot as usize) else {
                 tracing::error!("a completion names slot {slot} of {}", self.layout.slots);
                 continue;
             };
             let owner_ring = owner.ring.load(Ordering::Relaxed);
             if owner_ring == 0 {
-                self.end_job(&mut reaper, slot, outcome);
+                self.end_job(&mut pass.reaper, slot, outcome);
                 continue;
             }
             owner.ring.store(0, Ordering::Relaxed);
@@ -57,26 +74,28 @@ impl Shared {
                 self.to_inbox(owner_ring, slot, owner.user_data.load(Ordering::Relaxed), outcome);
             }
         }
-        if count > 0 {
-            self.after_pass(&mut reaper, count);
-        }
-        count as usize
+        pass.count as usize
     }
 
     fn end_job(&self, reaper: &mut Reaper, slot: u32, outcome: Outcome) {
         let job = self.owners[slot as usize].job.take();
         reaper.freed.push(slot);
         if let Some(job) = job {
-            if let Some(value) = job.batch_value {
-                self.batch_ended(value);
-            }
-            job.end(outcome);
+            self.end_state(&job, outcome);
         }
     }
 
+    fn end_state(&self, job: &JobState, outcome: Outcome) {
+        if let Some(value) = job.batch_value {
+            self.batch_ended(value);
+        }
+        job.end(outcome);
+    }
+
     fn to_inbox(&self, ring: u32, slot: u32, user_data: u64, outcome: Outcome) {
-        let inbox = lock(&self.inboxes).iter().find(|i| i.ring == ring).cloned();
-        match inbox {
+        // Held meanwhile: a ring that is dropped now would leave the slot in an inbox nobody reads.
+        let inboxes = lock(&self.inboxes);
+        match inboxes.list.iter().find(|i| i.ring == ring) {
             Some(inbox) => inbox.put(slot, user_data, outcome),
             // The ring was dropped; its slots come back.
             None => lock(&self.freed).push(slot),
@@ -104,12 +123,12 @@ impl Shared {
         for (slot, owner) in self.owners.iter().enumerate() {
             let slot = slot as u32;
             if let Some(job) = owner.job.take() {
-                job.end(outcome);
+                self.end_state(&job, outcome);
                 reaper.freed.push(slot);
                 count += 1;
             }
         }
-        let inboxes = lock(&self.inboxes).clone();
+        let inboxes = lock(&self.inboxes).list.clone();
         for inbox in inboxes {
             count += inbox.cancel(self, outcome);
         }

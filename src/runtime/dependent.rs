@@ -68,23 +68,29 @@ impl Shared {
             return Ok(());
         }
         // The dispatches ahead in the queue leave at once instead of living out their budget.
-        self.quiesced(|_| {
-            for dependent in ready {
+        let quiet = self.quiesced(|_| {
+            for dependent in &ready {
                 // SAFETY: the caller of `submit_after` promised that the command buffers may be
                 // submitted now and live until they have ended.
                 let submitted =
                     unsafe { self.gpu.submit_raw(&dependent.commands, &[], &[(&dependent.done, 1)]) };
                 if let Err(e) = submitted {
-                    refuse(&dependent, e.into());
+                    refuse(dependent, e.into());
                 }
             }
-        })
+        });
+        if let Err(e) = &quiet {
+            ready.iter().for_each(|dependent| refuse(dependent, e.clone()));
+        }
+        quiet
     }
 
     /// The runtime ends: work whose batch will never be waited for again is refused.
     pub fn retire_dependents(&self) {
         let error = self.failed.get().cloned().unwrap_or(RuntimeError::ShutDown);
-        for dependent in lock(&self.requests).dependents.drain(..) {
+        let mut requests = lock(&self.requests);
+        requests.stop = true;
+        for dependent in requests.dependents.drain(..) {
             refuse(&dependent, error.clone());
         }
     }

@@ -1,6 +1,7 @@
 //! A submitted slot, and how it ended.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -37,10 +38,14 @@ impl JobState {
         let _ = self.outcome.set(outcome);
         // Against `poll`, which sets the flag and then looks again.
         fence(Ordering::SeqCst);
-        if self.has_waker.load(Ordering::Relaxed)
-            && let Some(waker) = lock(&self.waker).take()
-        {
-            waker.wake();
+        if self.has_waker.load(Ordering::Relaxed) {
+            let waker = lock(&self.waker).take();
+            // A waker is an executor's code. If it panics, its future is its own affair; the thread
+            // that reads completions for everybody goes on.
+            let woken = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake)));
+            if woken.is_err() {
+                tracing::error!("a waker panicked");
+            }
         }
     }
 }
@@ -103,7 +108,7 @@ impl Job {
     /// # Errors
     /// As [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<Option<Completion>, RuntimeError> {
-        self.wait_until(Some(Instant::now() + timeout))
+        self.wait_until(Instant::now().checked_add(timeout))
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Completion>, RuntimeError> {

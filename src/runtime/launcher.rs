@@ -38,7 +38,8 @@ pub(crate) struct Launcher {
     running: bool,
     last_work: Instant,
     last_ended: u64,
-    last_progress: Instant,
+    /// Since when nothing has ended while something was outstanding. Idle time does not count.
+    barren: Option<Instant>,
 }
 
 impl Launcher {
@@ -48,15 +49,8 @@ impl Launcher {
         patience: Duration,
     ) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
         let now = Instant::now();
-        let mut launcher = Self {
-            shared,
-            linger,
-            patience,
-            running: false,
-            last_work: now,
-            last_ended: 0,
-            last_progress: now,
-        };
+        let mut launcher =
+            Self { shared, linger, patience, running: false, last_work: now, last_ended: 0, barren: None };
         std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.run()).map_err(|e| {
             RuntimeError::Host { what: "the launcher thread could not be started", error: e.to_string() }
         })
@@ -92,8 +86,8 @@ impl Launcher {
             self.last_work = Instant::now();
         }
         if outstanding == 0 || ended != self.last_ended {
-            self.last_progress = Instant::now();
-        } else if self.last_progress.elapsed() > self.patience {
+            self.barren = None;
+        } else if self.barren.get_or_insert_with(Instant::now).elapsed() > self.patience {
             return Err(RuntimeError::Stalled(self.patience));
         }
         self.last_ended = ended;
@@ -127,7 +121,7 @@ impl Launcher {
         let (timeline, _) = engine.timeline();
         drop(engine);
         let busy = self.shared.attended.load(Ordering::Acquire) || self.shared.has_dependents();
-        timeline.wait(until, if busy { BUSY_TICK } else { TICK.min(self.linger) })?;
+        timeline.wait(until, if busy { BUSY_TICK } else { TICK.min(self.linger.max(BUSY_TICK)) })?;
         self.shared.reap();
         if self.shared.outstanding() == 0 {
             self.shared.attended.store(false, Ordering::Release);
@@ -144,12 +138,11 @@ impl Launcher {
         if !self.shared.attended.load(Ordering::Acquire) && !self.shared.has_dependents() {
             self.sleep(GRACE);
         }
-        if self.shared.outstanding() > 0
-            && self.shared.pausing.load(Ordering::Acquire) == 0
-            && self.shared.mode.load() != Mode::Live
-            && let Ok(mut engine) = self.shared.engine.try_lock()
-        {
-            engine.epoch(&self.shared)?;
+        if self.shared.outstanding() > 0 && self.shared.mode.load() != Mode::Live {
+            match self.shared.engine_for_epoch() {
+                Some(mut engine) => engine.epoch(&self.shared)?,
+                None => self.sleep(BUSY_TICK),
+            }
         }
         if self.shared.outstanding() == 0 {
             self.shared.attended.store(false, Ordering::Release);
@@ -195,7 +188,9 @@ impl Drop for Running {
         lock(&self.shared.requests).stop = true;
         self.shared.set_run(false);
         self.shared.wake.notify_all();
+        // A waker that holds the last handle may run on the launcher itself, which then ends alone.
         if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
             && thread.join().is_err()
         {
             tracing::error!("the launcher panicked; its slots stay unended");

@@ -36,7 +36,7 @@ mod wait;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ash::vk;
 
@@ -56,6 +56,7 @@ use self::launcher::Running;
 use self::resources::Access;
 use self::shared::{Shared, lock};
 use self::submission::WhenFull;
+use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::kernel::Module;
 use crate::probe::{self, Probe};
@@ -106,6 +107,7 @@ impl Runtime {
     /// Publishes a slot; waits while the slab is full.
     ///
     /// # Errors
+    /// [`RuntimeError::Full`] when rings hold all slots and nothing is on its way for a second.
     /// A descriptor that does not encode; a runtime that is shut down or whose device failed.
     pub fn submit(&self, slot: &impl EncodeSlot) -> Result<Job, SubmitError> {
         Ok(self.publish_one(&slot.encode()?, WhenFull::Wait)?)
@@ -214,6 +216,13 @@ impl Runtime {
         batch: &Batch,
         commands: &[vk::CommandBuffer],
     ) -> Result<Following, RuntimeError> {
+        if !Arc::ptr_eq(&self.shared, &batch.fence.shared) {
+            return Err(RuntimeError::BadOption {
+                option: "batch",
+                value: batch.value(),
+                takes: "a batch of the same runtime",
+            });
+        }
         self.shared.failure()?;
         let done = Arc::new(Timeline::new(&self.shared.gpu, 0)?);
         let refused = Arc::new(OnceLock::new());
@@ -225,6 +234,8 @@ impl Runtime {
         };
         {
             let mut requests = lock(&self.shared.requests);
+            // Again, under the lock under which the launcher refuses what is left when it ends.
+            self.shared.failure()?;
             if requests.stop {
                 return Err(RuntimeError::ShutDown);
             }
@@ -335,9 +346,9 @@ impl Runtime {
 
     /// Waits until no dispatch is in flight, for at most `timeout`; false when one still is.
     pub fn wait_idle(&self, timeout: Duration) -> bool {
-        let until = std::time::Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         while self.is_busy() {
-            if std::time::Instant::now() >= until {
+            if passed(deadline) {
                 return false;
             }
             std::thread::sleep(Duration::from_micros(100));

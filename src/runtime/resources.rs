@@ -42,16 +42,14 @@ impl Resource {
         buffer: Buffer,
         access: Access,
     ) -> Result<Self, RuntimeError> {
-        let mut handles = lock(&shared.handles);
-        let handle = match handles.free.pop() {
+        let handle = match shared.free_handle() {
             Some(handle) => handle,
-            None if handles.next < MAX_RESOURCES => {
-                handles.next += 1;
-                handles.next - 1
+            None => {
+                // Those whose owners are gone come back at a moment without a dispatch in flight.
+                shared.quiesced(|_| ())?;
+                shared.free_handle().ok_or(RuntimeError::NoHandle(MAX_RESOURCES))?
             }
-            None => return Err(RuntimeError::NoHandle(MAX_RESOURCES)),
         };
-        drop(handles);
         let address = buffer.address();
         let kind = match access {
             Access::Read => RESOURCE_READ,
@@ -89,6 +87,15 @@ fn write_record(shared: &Shared, handle: u32, record: [u32; 4]) {
 }
 
 impl Shared {
+    fn free_handle(&self) -> Option<u32> {
+        let mut handles = lock(&self.handles);
+        handles.free.pop().or_else(|| {
+            let fresh = (handles.next < MAX_RESOURCES).then_some(handles.next);
+            handles.next += u32::from(fresh.is_some());
+            fresh
+        })
+    }
+
     /// Lets go of revoked memory. Only while no dispatch is in flight.
     pub fn release_retired(&self) {
         let mut handles = lock(&self.handles);

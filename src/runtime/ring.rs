@@ -4,6 +4,7 @@
 //! without an allocation or a lock for each slot. Use [`Job`](super::Job)s where slots are waited for
 //! one by one; use a ring where the rate counts.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,16 +14,26 @@ use super::job::Outcome;
 use super::mode::Mode;
 use super::shared::{Shared, lock};
 use super::submission::{SlotWords, WhenFull};
+use super::wait::passed;
 
 /// Completions that another thread read for a ring.
 pub(crate) struct Inbox {
     pub ring: u32,
-    ended: Mutex<Vec<(u32, u64, Outcome)>>,
+    ended: Mutex<VecDeque<(u32, u64, Outcome)>>,
+}
+
+/// The inboxes of the rings that live.
+#[derive(Default)]
+pub(crate) struct Inboxes {
+    pub list: Vec<Arc<Inbox>>,
+    /// Number of the ring made last. None comes twice: slots of a dropped ring may still be on their
+    /// way, and must not end in another's inbox.
+    last: u32,
 }
 
 impl Inbox {
     pub fn put(&self, slot: u32, user_data: u64, outcome: Outcome) {
-        lock(&self.ended).push((slot, user_data, outcome));
+        lock(&self.ended).push_back((slot, user_data, outcome));
     }
 
     /// Ends what the ring has in flight; the host owns every slot. Returns how many.
@@ -31,10 +42,10 @@ impl Inbox {
         let mut count = 0;
         for (slot, owner) in shared.owners.iter().enumerate() {
             let slot = slot as u32;
-            let here = owner.ring.load(Ordering::Acquire) == self.ring;
-            if here && !ended.iter().any(|e| e.0 == slot) {
-                ended.push((slot, owner.user_data.load(Ordering::Relaxed), outcome));
-                owner.ring.store(0, Ordering::Relaxed);
+            // The ring's own thread may be ending the same slot in `flush`; one of the two does.
+            let won = owner.ring.compare_exchange(self.ring, 0, Ordering::AcqRel, Ordering::Relaxed);
+            if won.is_ok() {
+                ended.push_back((slot, owner.user_data.load(Ordering::Relaxed), outcome));
                 count += 1;
             }
         }
@@ -63,9 +74,10 @@ impl Ring {
             });
         }
         let mut inboxes = lock(&shared.inboxes);
-        let ring = inboxes.iter().map(|i| i.ring).max().unwrap_or(0) + 1;
-        let inbox = Arc::new(Inbox { ring, ended: Mutex::default() });
-        inboxes.push(inbox.clone());
+        // 0 stands for "no ring"; after 2^32 rings the first slots have long ended.
+        inboxes.last = inboxes.last.checked_add(1).unwrap_or(1);
+        let inbox = Arc::new(Inbox { ring: inboxes.last, ended: Mutex::default() });
+        inboxes.list.push(inbox.clone());
         drop(inboxes);
         Ok(Self { shared, inbox, free: Vec::new(), pushed: Vec::with_capacity(depth), in_flight: 0, depth })
     }
@@ -102,11 +114,7 @@ impl Ring {
         self.shared.write_slot(slot, words);
         self.pushed.push((slot, wide));
         self.in_flight += 1;
-        if last {
-            self.flush()?;
-            lock(&self.shared.submission).closed = true;
-        }
-        Ok(())
+        if last { self.publish(true) } else { Ok(()) }
     }
 
     fn more_slots(&mut self) -> Result<u32, RuntimeError> {
@@ -125,9 +133,13 @@ impl Ring {
     /// `CANCELLED` or `DEVICE_LOST`, and is handed over by [`reap`](Self::reap).
     #[inline]
     pub fn flush(&mut self) -> Result<(), RuntimeError> {
-        if self.pushed.is_empty() {
-            return Ok(());
-        }
+        if self.pushed.is_empty() { Ok(()) } else { self.publish(false) }
+    }
+
+    /// Publishes what was pushed; after the `last` of it the runtime takes no more, as of the same
+    /// moment: a slot published behind SHUTDOWN might never be served.
+    #[inline]
+    fn publish(&mut self, last: bool) -> Result<(), RuntimeError> {
         let mut submission = lock(&self.shared.submission);
         if submission.closed {
             drop(submission);
@@ -143,6 +155,7 @@ impl Ring {
             return Err(RuntimeError::ShutDown);
         }
         self.shared.publish(&mut submission, &self.pushed, 0);
+        submission.closed |= last;
         drop(submission);
         self.pushed.clear();
         Ok(())
@@ -166,13 +179,15 @@ impl Ring {
         };
         if shared.mode.load() == Mode::Live {
             shared.reap_now(ring, &mut own);
-        } else if let Ok(mut engine) = shared.engine.try_lock()
+        } else if let Some(mut engine) = shared.engine_for_epoch()
             && shared.outstanding() > 0
         {
-            engine.epoch(shared)?;
+            // A failure is told below, once everything has been handed over.
+            let _ = engine.epoch(shared);
         }
         let mut stashed = lock(&inbox.ended);
-        for (slot, user_data, outcome) in stashed.drain(..) {
+        // One by one: what is left stays if the caller's closure panics.
+        while let Some((slot, user_data, outcome)) = stashed.pop_front() {
             own(slot, user_data, outcome);
         }
         drop(stashed);
@@ -191,7 +206,7 @@ impl Ring {
         timeout: Duration,
         mut ended: impl FnMut(u64, Outcome),
     ) -> Result<usize, RuntimeError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         let mut backoff = super::backoff::Backoff::new();
         loop {
             let count = self.reap(&mut ended)?;
@@ -199,7 +214,7 @@ impl Ring {
                 return Ok(count);
             }
             backoff.pause();
-            if backoff.is_long() && Instant::now() >= deadline {
+            if backoff.is_long() && passed(deadline) {
                 return Ok(0);
             }
         }
@@ -219,13 +234,13 @@ impl Ring {
         mut ended: impl FnMut(u64, Outcome),
     ) -> Result<usize, RuntimeError> {
         super::backoff::fine_timers();
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now().checked_add(timeout);
         // With work for a while on its way, each waking costs the workers more than it brings.
         let busy = self.in_flight * 4 > self.depth;
         let mut pause = if busy { nap } else { Duration::from_micros(5).min(nap) };
         loop {
             let count = self.reap(&mut ended)?;
-            if count > 0 || self.in_flight == 0 || Instant::now() >= deadline {
+            if count > 0 || self.in_flight == 0 || passed(deadline) {
                 return Ok(count);
             }
             std::thread::sleep(pause);
@@ -238,7 +253,7 @@ impl Drop for Ring {
     /// What is in flight ends unseen; its slots come back as they end.
     fn drop(&mut self) {
         let _ = self.flush();
-        lock(&self.shared.inboxes).retain(|i| i.ring != self.inbox.ring);
+        lock(&self.shared.inboxes).list.retain(|i| i.ring != self.inbox.ring);
         let mut freed = lock(&self.shared.freed);
         freed.append(&mut self.free);
         freed.extend(lock(&self.inbox.ended).drain(..).map(|(slot, ..)| slot));

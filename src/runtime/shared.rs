@@ -1,7 +1,7 @@
 //! What the submitting, waiting and launching threads of a runtime share.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError};
 
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
@@ -15,7 +15,7 @@ use super::launcher::Requests;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::resources::Handles;
-use super::ring::Inbox;
+use super::ring::Inboxes;
 use crate::vulkan::Gpu;
 
 /// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
@@ -77,7 +77,7 @@ pub(crate) struct Shared {
     pub wake: Condvar,
     pub failed: OnceLock<RuntimeError>,
     pub batches: Mutex<BatchValues>,
-    pub inboxes: Mutex<Vec<Arc<Inbox>>>,
+    pub inboxes: Mutex<Inboxes>,
     pub handles: Mutex<Handles>,
     /// Dispatches handed to the queue so far.
     pub dispatches: AtomicU64,
@@ -87,6 +87,15 @@ pub(crate) struct Shared {
 /// changed in whole steps only, so the others may go on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The same, if nobody else has it.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 impl Shared {

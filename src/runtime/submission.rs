@@ -5,7 +5,7 @@
 
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::RuntimeError;
 use super::mode::Mode;
@@ -17,6 +17,9 @@ use crate::protocol::live;
 
 /// The 16 words of a slot.
 pub type SlotWords = [u32; SLOT_WORDS as usize];
+
+/// How long a submission waits for slots while nothing is on its way that could free one.
+const STARVED: Duration = Duration::from_secs(1);
 
 /// What a caller wants when no slot is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,7 @@ impl Shared {
         count: usize,
         when_full: WhenFull,
     ) -> Result<MutexGuard<'_, Submission>, RuntimeError> {
+        let mut starved: Option<Instant> = None;
         loop {
             let mut submission = lock(&self.submission);
             self.failure()?;
@@ -52,6 +56,13 @@ impl Shared {
                 continue;
             }
             self.wait_for_space()?;
+            // Rings keep slots of their own. If they hold the rest, with nothing on its way, no wait
+            // would ever end.
+            if self.outstanding() > 0 || !lock(&self.freed).is_empty() {
+                starved = None;
+            } else if starved.get_or_insert_with(Instant::now).elapsed() > STARVED {
+                return Err(RuntimeError::Full { slots: self.layout.slots });
+            }
         }
     }
 
@@ -61,7 +72,7 @@ impl Shared {
         if self.mode.load() == Mode::Live && self.reap() > 0 {
             return Ok(());
         }
-        let until = looked + std::time::Duration::from_millis(5);
+        let until = looked + Duration::from_millis(5);
         self.wait_for(Some(until), || (!lock(&self.freed).is_empty()).then_some(()))?;
         Ok(())
     }

@@ -1,17 +1,30 @@
 //! Waiting for the device: the one loop behind every wait of a runtime.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
+use super::engine::Engine;
 use super::error::RuntimeError;
 use super::mode::Mode;
-use super::shared::{Shared, lock};
+use super::shared::{Shared, lock, try_lock};
 
 /// How long a thread sleeps for progress that another one makes before it looks for itself.
 const NAP: Duration = Duration::from_micros(500);
 
+/// Whether a deadline has passed; none never does.
+pub(crate) fn passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|d| Instant::now() >= d)
+}
+
 impl Shared {
+    /// The engine for a thread that would drive an epoch: if nobody else drives one, and nobody waits
+    /// for the device to be quiet. A mutex is not fair, so a busy waiter would starve such a caller.
+    pub fn engine_for_epoch(&self) -> Option<MutexGuard<'_, Engine>> {
+        if self.pausing.load(Ordering::Acquire) > 0 { None } else { try_lock(&self.engine) }
+    }
+
     /// Waits until `look` finds something, the deadline passes (`None`), or the runtime fails.
     ///
     /// In live mode the waiter reads completions; in epoch mode it drives the dispatch itself if no
@@ -35,8 +48,8 @@ impl Shared {
                         continue;
                     }
                 }
-                Mode::Epoch | Mode::Auto => match self.engine.try_lock() {
-                    Ok(mut engine) => {
+                Mode::Epoch | Mode::Auto => match self.engine_for_epoch() {
+                    Some(mut engine) => {
                         if self.outstanding() > 0 {
                             engine.epoch(self)?;
                         } else {
@@ -44,14 +57,14 @@ impl Shared {
                             self.nap();
                         }
                     }
-                    Err(_) => self.nap(),
+                    None => self.nap(),
                 },
             }
             if let Some(found) = look() {
                 return Ok(Some(found));
             }
             self.failure()?;
-            if deadline.is_some_and(|d| Instant::now() >= d) {
+            if passed(deadline) {
                 return Ok(None);
             }
         }
