@@ -187,6 +187,7 @@ impl RuntimeBuilder {
                 closed: false,
             })),
             reaper: CachePadded::new(Mutex::new(Reaper { position: 0, freed: Vec::new() })),
+            reaped: CachePadded::new(AtomicU32::new(0)),
             freed: Mutex::default(),
             progress: Condvar::new(),
             sleepers: CachePadded::new(AtomicU32::new(0)),

@@ -10,6 +10,7 @@ use std::sync::atomic::{Ordering, fence};
 use super::job::JobState;
 use super::mode::Mode;
 use super::shared::{Reaper, Shared, lock, try_lock};
+use crate::protocol::abi::live::LAP_SHIFT;
 use crate::protocol::live::{self, Outcome};
 
 /// One pass over the completion queue. What it read counts also when a ring's closure panics.
@@ -40,10 +41,16 @@ impl Shared {
     /// (0 for none) go to `own` as slot, user data, outcome, and their slots stay with the ring.
     #[inline]
     pub fn reap_now(&self, ring: u32, mut own: impl FnMut(u32, u64, Outcome)) -> usize {
-        let Some(reaper) = try_lock(&self.reaper) else { return 0 };
-        let mut pass = Pass { shared: self, reaper, count: 0 };
         let words = self.buffers.completion_words();
         let shift = self.layout.shift;
+        // A look without the lock, for those that poll. The position may be old, never ahead.
+        let next = self.reaped.load(Ordering::Relaxed);
+        let there = words[self.layout.completion(next)].load(Ordering::Relaxed) >> LAP_SHIFT;
+        if there != live::lap(next, shift) {
+            return 0;
+        }
+        let Some(reaper) = try_lock(&self.reaper) else { return 0 };
+        let mut pass = Pass { shared: self, reaper, count: 0 };
         loop {
             let position = pass.reaper.position;
             let entry = &words[self.layout.completion(position)..][..4];
@@ -106,6 +113,7 @@ impl Shared {
         if !reaper.freed.is_empty() {
             lock(&self.freed).append(&mut reaper.freed);
         }
+        self.reaped.store(reaper.position, Ordering::Relaxed);
         self.ended.fetch_add(count, Ordering::Release);
         self.notify_progress();
     }

@@ -132,7 +132,13 @@ impl Launcher {
     fn epoch(&mut self, outstanding: u64) -> Result<(), RuntimeError> {
         self.running = false;
         if outstanding == 0 {
-            self.rest();
+            // While callers come one after the other, waking this thread for each would cost them more
+            // than its looking up now and then.
+            if self.last_work.elapsed() < self.linger {
+                self.sleep(self.linger / 2)
+            } else {
+                self.rest()
+            }
             return Ok(());
         }
         if !self.shared.attended.load(Ordering::Acquire) && !self.shared.has_dependents() {

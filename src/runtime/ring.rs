@@ -5,7 +5,7 @@
 //! one by one; use a ring where the rate counts.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ use super::wait::passed;
 pub(crate) struct Inbox {
     pub ring: u32,
     ended: Mutex<VecDeque<(u32, u64, Outcome)>>,
+    /// Something may be in `ended`: a look without the lock. Written under it.
+    stashed: AtomicBool,
 }
 
 /// The inboxes of the rings that live.
@@ -33,7 +35,9 @@ pub(crate) struct Inboxes {
 
 impl Inbox {
     pub fn put(&self, slot: u32, user_data: u64, outcome: Outcome) {
-        lock(&self.ended).push_back((slot, user_data, outcome));
+        let mut ended = lock(&self.ended);
+        ended.push_back((slot, user_data, outcome));
+        self.stashed.store(true, Ordering::Release);
     }
 
     /// Ends what the ring has in flight; the host owns every slot. Returns how many.
@@ -49,6 +53,7 @@ impl Inbox {
                 count += 1;
             }
         }
+        self.stashed.store(true, Ordering::Release);
         count
     }
 }
@@ -76,7 +81,8 @@ impl Ring {
         let mut inboxes = lock(&shared.inboxes);
         // 0 stands for "no ring"; after 2^32 rings the first slots have long ended.
         inboxes.last = inboxes.last.checked_add(1).unwrap_or(1);
-        let inbox = Arc::new(Inbox { ring: inboxes.last, ended: Mutex::default() });
+        let inbox =
+            Arc::new(Inbox { ring: inboxes.last, ended: Mutex::default(), stashed: AtomicBool::new(false) });
         inboxes.list.push(inbox.clone());
         drop(inboxes);
         Ok(Self { shared, inbox, free: Vec::new(), pushed: Vec::with_capacity(depth), in_flight: 0, depth })
@@ -185,12 +191,14 @@ impl Ring {
             // A failure is told below, once everything has been handed over.
             let _ = engine.epoch(shared);
         }
-        let mut stashed = lock(&inbox.ended);
-        // One by one: what is left stays if the caller's closure panics.
-        while let Some((slot, user_data, outcome)) = stashed.pop_front() {
-            own(slot, user_data, outcome);
+        if inbox.stashed.load(Ordering::Acquire) {
+            let mut stashed = lock(&inbox.ended);
+            // One by one: what is left stays if the caller's closure panics.
+            while let Some((slot, user_data, outcome)) = stashed.pop_front() {
+                own(slot, user_data, outcome);
+            }
+            inbox.stashed.store(false, Ordering::Relaxed);
         }
-        drop(stashed);
         if count == 0 {
             self.shared.failure()?;
         }

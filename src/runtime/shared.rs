@@ -55,6 +55,8 @@ pub(crate) struct Shared {
     pub owners: Box<[Owner]>,
     pub submission: CachePadded<Mutex<Submission>>,
     pub reaper: CachePadded<Mutex<Reaper>>,
+    /// The reaper's position, for a look without its lock.
+    pub reaped: CachePadded<AtomicU32>,
     /// Freed slots on their way back to the submission end.
     pub freed: Mutex<Vec<u32>>,
     /// Told when slots were freed or jobs ended, if `sleepers` says that somebody listens.
