@@ -11,6 +11,7 @@ layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate readonly
 
 struct Scan {
     Words text;   // the chunk, from its first word
+    Turns turns;  // the same, 16 bytes at a time
     Words table;
     Words found;  // carries, then matches
     uint capacity;
@@ -126,8 +127,8 @@ void scan_walk(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
             uint seen = 0;
             uint ka = sa;
             uint kb = sb;
-            uvec4 ta = Turns(scan.text).at[wa];
-            uvec4 tb = Turns(scan.text).at[wb];
+            uvec4 ta = scan.turns.at[wa];
+            uvec4 tb = scan.turns.at[wb];
             scan_pair(scan, ta.x, tb.x, ka, kb, seen);
             scan_pair(scan, ta.y, tb.y, ka, kb, seen);
             scan_pair(scan, ta.z, tb.z, ka, kb, seen);
@@ -205,6 +206,8 @@ Outcome op_scan(uint slot) {
 
     Scan scan;
     scan.text = Words(address_plus(text.xy, offset));
+    // From the address, not from `text`: SwiftShader dies of a cast between two references.
+    scan.turns = Turns(address_plus(text.xy, offset));
     scan.table = Words(table.xy);
     scan.found = Words(address_plus(found.xy, 4 * found_at));
     scan.capacity = capacity;
