@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use ringfence::descriptor::{BatchDescriptor, EncodeSlot, SlotDescriptor};
-use ringfence::protocol::{FaultCode, abi::opcode::OP_SHUTDOWN};
+use ringfence::protocol::FaultCode;
 use ringfence::runtime::{Completion, Job, Mode, Outcome, Runtime, RuntimeError, SubmitError};
 use support::{MODES, PATIENCE, assert_silent, builder};
 
@@ -17,9 +17,7 @@ fn add() -> SlotDescriptor {
 }
 
 fn shutdown() -> [u32; 16] {
-    let mut words = SlotDescriptor::nop().encode().expect("a slot");
-    words[1] = OP_SHUTDOWN;
-    words
+    SlotDescriptor::shutdown().encode().expect("a slot")
 }
 
 fn done_or_cancelled(completion: Completion) -> bool {
