@@ -82,7 +82,9 @@ mod tests {
 
     #[test]
     fn quiet_rounds_on_like_cores_count() {
-        let cases: [(&[(f64, u32)], &[u32]); 6] = [
+        /// Delay and floor of each round; the floors of those that are kept.
+        type Case = (&'static [(f64, u32)], &'static [u32]);
+        let cases: [Case; 6] = [
             (&[], &[]),
             (&[(0.5, 100)], &[100]),
             (&[(0.0, 100), (0.001, 110), (0.5, 120), (0.0, 460)], &[100, 110]),

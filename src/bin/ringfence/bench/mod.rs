@@ -48,7 +48,7 @@ struct Options {
     slots_in_ring: u32,
     /// Slots that throughput keeps in flight.
     #[arg(long, global = true, value_name = "N", default_value_t = 64,
-          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(verified::MOST_LANES)))]
     in_flight: u32,
     /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput,
     /// 1 for each case of scan].

@@ -1,12 +1,16 @@
 //! A ring whose every slot is verified.
 //!
-//! Each slot in flight has a lane, and each lane a control word that ATOMIC_ADD raises by one. The result must
-//! be the number of times that this lane has been through before: a slot that was lost, done twice, or
-//! answered for another gives itself away at once, and the words themselves are compared in the end.
+//! Each slot in flight has a lane, and each lane two control words of its own. By turns the lane stores a value
+//! into the first (STORE_U32), one that it has not stored for 4,096 times and, of up to 4,096 lanes, no other has, and
+//! loads it from there into the second (LOAD_U32). The result of the load must be the value: a slot that was lost,
+//! done twice or out of turn, or answered for another gives itself away at once or with the next. In the end the
+//! words themselves are compared.
 
 use std::time::Duration;
 
-use ringfence::protocol::{OBSERVABLE_BASE, PRIORITY_NORMAL, SlotWords, opcode, slot};
+use ringfence::protocol::{
+    MAX_ENCODED_OBSERVABLE_SLOTS, OBSERVABLE_BASE, PRIORITY_NORMAL, SlotWords, opcode, slot,
+};
 use ringfence::runtime::{Outcome, Ring, Runtime};
 
 use crate::common::Trouble;
@@ -15,6 +19,10 @@ use crate::common::Trouble;
 const SPINS: u32 = 50_000;
 /// After that long without an answer there will be none.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Values have 24 bits, which a short completion carries: the lane, below the count of its stores.
+const VALUES: u32 = (1 << 24) - 1;
+const LANE_VALUES: u32 = 1 << 12;
 
 /// A ring and its lanes.
 pub struct Verified {
@@ -25,30 +33,66 @@ pub struct Verified {
     wrong: Option<String>,
 }
 
-struct Lane {
-    words: SlotWords,
-    /// The result that the next slot must have.
-    expected: u32,
-}
+/// Lanes that fit into a control buffer.
+pub const MOST_LANES: u32 = (MAX_ENCODED_OBSERVABLE_SLOTS - 1) / 2;
 
 /// Observables that lanes need: the first one is left to the tags of fences.
 pub fn observables(lanes: u32) -> u32 {
-    lanes + 1
+    2 * lanes + 1
+}
+
+#[derive(Clone, Copy)]
+struct Lane {
+    /// First of its two observables.
+    first: u32,
+    /// What is stored next, or loaded next.
+    value: u32,
+    loads: bool,
+    /// What its two words hold after the slots that have ended.
+    left: [u32; 2],
+}
+
+impl Lane {
+    fn new(index: u32) -> Self {
+        Self { first: 1 + 2 * index, value: index % LANE_VALUES, loads: false, left: [0; 2] }
+    }
+
+    #[inline]
+    fn words(&self) -> SlotWords {
+        let at = OBSERVABLE_BASE + self.first;
+        let [opcode, a0, a1] = if self.loads {
+            [opcode::LOAD_U32, at, self.first + 1]
+        } else {
+            [opcode::STORE_U32, self.value, at]
+        };
+        [slot::PUBLISHED, opcode, 0, PRIORITY_NORMAL, a0, a1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    /// The result that its slot must have.
+    #[inline]
+    fn expected(&self) -> u64 {
+        if self.loads { self.value.into() } else { 0 }
+    }
+
+    /// Its slot has ended.
+    #[inline]
+    fn advance(&mut self) {
+        if self.loads {
+            self.left[1] = self.value;
+            self.value = self.value.wrapping_add(LANE_VALUES) & VALUES;
+        } else {
+            self.left[0] = self.value;
+        }
+        self.loads = !self.loads;
+    }
 }
 
 impl Verified {
     /// `lanes` slots in flight at most, on a runtime with [`observables`] of as many.
     pub fn new(runtime: &Runtime, lanes: u32) -> Result<Self, Trouble> {
-        let lane = |index: u32| {
-            let mut words: SlotWords = [0; 16];
-            let head =
-                [slot::PUBLISHED, opcode::ATOMIC_ADD, 0, PRIORITY_NORMAL, 1, OBSERVABLE_BASE + 1 + index];
-            words[..head.len()].copy_from_slice(&head);
-            Lane { words, expected: 0 }
-        };
         Ok(Self {
             ring: runtime.ring(lanes as usize)?,
-            lanes: (0..lanes).map(lane).collect(),
+            lanes: (0..lanes).map(Lane::new).collect(),
             free: (0..lanes).rev().collect(),
             wrong: None,
         })
@@ -68,7 +112,7 @@ impl Verified {
     #[inline]
     pub fn push(&mut self) -> Result<Option<u32>, Trouble> {
         let Some(lane) = self.free.pop() else { return Ok(None) };
-        self.ring.push(&self.lanes[lane as usize].words, u64::from(lane))?;
+        self.ring.push(&self.lanes[lane as usize].words(), u64::from(lane))?;
         Ok(Some(lane))
     }
 
@@ -132,15 +176,15 @@ impl Verified {
         }
     }
 
-    /// Compares the lanes' words in the control buffer; nothing is in flight. The lanes start at word 1 of
-    /// the observables, and no other ring writes there.
+    /// Compares the lanes' words in the control buffer; nothing is in flight, and nothing else writes there.
     pub fn compare(&self, control: &[u32]) -> Result<(), Trouble> {
-        let words = control.iter().skip(OBSERVABLE_BASE as usize + 1);
-        for (index, (lane, word)) in self.lanes.iter().zip(words).enumerate() {
-            if lane.expected != *word {
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let at = (OBSERVABLE_BASE + lane.first) as usize;
+            let words = control.get(at..at + 2).unwrap_or(&[]);
+            if words != lane.left {
                 return Err(Trouble::Wrong(format!(
-                    "lane {index} counted {word} slots where {} were done",
-                    lane.expected
+                    "lane {index} left {words:?} instead of {:?}",
+                    lane.left
                 )));
             }
         }
@@ -151,9 +195,9 @@ impl Verified {
 #[inline]
 fn check(lanes: &mut [Lane], free: &mut Vec<u32>, wrong: &mut Option<String>, lane: u64, outcome: Outcome) {
     let state = &mut lanes[lane as usize];
-    if outcome != Outcome::Done(u64::from(state.expected)) {
-        *wrong = Some(format!("lane {lane} expected the result {}, and got {outcome:?}", state.expected));
+    if outcome != Outcome::Done(state.expected()) {
+        *wrong = Some(format!("lane {lane} expected the result {}, and got {outcome:?}", state.expected()));
     }
-    state.expected = state.expected.wrapping_add(1);
+    state.advance();
     free.push(lane as u32);
 }
