@@ -231,7 +231,8 @@ impl Ring {
 
 impl Ring {
     /// As [`wait`](Self::wait), for callers whose processor the device's workers need: sleeps from the
-    /// start, at most `nap` at a time.
+    /// start, for `nap` for each slot in flight. Each waking costs the workers more than it brings while
+    /// they have work for long.
     ///
     /// # Errors
     /// As [`reap`](Self::reap).
@@ -243,16 +244,12 @@ impl Ring {
     ) -> Result<usize, RuntimeError> {
         super::backoff::fine_timers();
         let deadline = Instant::now().checked_add(timeout);
-        // With work for a while on its way, each waking costs the workers more than it brings.
-        let busy = self.in_flight * 4 > self.depth;
-        let mut pause = if busy { nap } else { Duration::from_micros(5).min(nap) };
         loop {
             let count = self.reap(&mut ended)?;
             if count > 0 || self.in_flight == 0 || passed(deadline) {
                 return Ok(count);
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(nap);
+            std::thread::sleep(nap * self.in_flight as u32);
         }
     }
 }

@@ -9,7 +9,7 @@ use ringfence::protocol::SlotWords;
 use ringfence::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_START};
 use ringfence::runtime::{Outcome, Resource, Ring, Runtime};
 use ringfence::scan::bare::BareScan;
-use ringfence::scan::kernel_engine::slot_words;
+use ringfence::scan::kernel_engine::{NAP, slot_words};
 use ringfence::scan::pattern::{Options, Patterns};
 use ringfence::twin::scan::Walk;
 use ringfence::vulkan::{Buffer, Role};
@@ -18,9 +18,8 @@ use crate::common::Trouble;
 
 /// Matches that a chunk's buffer holds.
 const CAPACITY: u32 = 4096;
-/// Slots in flight, and how long the host sleeps at a time: what the program has.
+/// Slots in flight: what the program has.
 pub const DEPTH: usize = 64;
-const NAP: Duration = Duration::from_micros(100);
 /// How long nothing may come back.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Chunks begin at multiples of this, in bytes; the device reads whole words.
