@@ -50,7 +50,12 @@ impl Buffers {
         ]
     }
 
-    /// The slab. Written only: it may be write-combined memory.
+    /// The slab, for a copy of all of it.
+    pub fn slots(&self) -> &Buffer {
+        &self.slots
+    }
+
+    /// The slab's words. Written only: it may be write-combined memory.
     #[inline]
     pub fn slot_words(&self) -> &[AtomicU32] {
         mapped(&self.slots)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
 
+use super::Runtime;
 use super::batch::BatchValues;
 use super::buffers::Buffers;
 use super::engine::{Engine, EngineOptions};
@@ -15,7 +16,7 @@ use super::launcher::{Launcher, Requests, Running};
 use super::layout::Layout;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
-use super::{Runtime, upload};
+use super::transfer::upload;
 use crate::kernel;
 use crate::protocol::abi::control::{MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE};
 use crate::protocol::abi::debug_log::RECORD_CAPACITY;

@@ -27,10 +27,12 @@ mod job;
 mod launcher;
 mod layout;
 mod mode;
+mod readback;
 mod resources;
 mod ring;
 mod shared;
 mod submission;
+mod transfer;
 mod wait;
 
 use std::sync::Arc;
@@ -56,12 +58,14 @@ use self::launcher::Running;
 use self::resources::Access;
 use self::shared::{Shared, lock};
 use self::submission::WhenFull;
+use self::transfer::download;
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::kernel::Module;
 use crate::probe::{self, Probe};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
-use crate::vulkan::{BarrierKind, Buffer, Commands, Gpu, Role, Timeline, VulkanError};
+use crate::readback::Readback;
+use crate::vulkan::{Buffer, Gpu, Role, Timeline};
 
 /// A resident kernel and its queues. Clones are handles to the same one; all methods may be called
 /// from any thread. The last handle's drop stops the kernel: slots that have not ended by then end as
@@ -288,10 +292,20 @@ impl Runtime {
         self.shared.quiesced(|_| download(&self.shared.gpu, &self.shared.buffers.control))?
     }
 
+    /// Control buffer, ring and debug log, exact: taken while no dispatch is in flight. The ring's
+    /// status words say PUBLISHED of slots that have not ended, else DONE or FAULT, or EMPTY of slots
+    /// that were never used. The IO queue is empty.
+    ///
+    /// # Errors
+    /// The failures of the device.
+    pub fn readback(&self) -> Result<Readback, RuntimeError> {
+        self.shared.quiesced(|_| self.shared.take_readback())?
+    }
+
     /// The debug log's words as they are now; a record in them counts if its stamp matches. Readable
     /// while the kernel runs.
     pub fn debug_log(&self) -> Vec<u32> {
-        self.shared.buffers.log_words().iter().map(|w| w.load(Ordering::Acquire)).collect()
+        self.shared.debug_log()
     }
 
     /// Goes over to another mode, at a moment without a dispatch in flight. `Auto` asks the probe.
@@ -366,52 +380,4 @@ fn probed(gpu: &Arc<Gpu>) -> Result<(Mode, Option<u32>), RuntimeError> {
     };
     tracing::info!("{mode} mode: {}", report.why);
     Ok((mode, report.loop_limit))
-}
-
-/// Fills a buffer from the host, through a copy where it is not mapped.
-fn upload(gpu: &Arc<Gpu>, buffer: &Buffer, words: &[u32]) -> Result<(), VulkanError> {
-    let fill = |to: &Buffer| {
-        if let Some(mapped) = to.words() {
-            mapped.iter().zip(words).for_each(|(to, word)| to.store(*word, Ordering::Relaxed));
-        }
-    };
-    if buffer.words().is_some() {
-        fill(buffer);
-        return Ok(());
-    }
-    let staging = Buffer::new(gpu, Role::HostToDevice, buffer.bytes(), "staging")?;
-    fill(&staging);
-    run_once(gpu, |rec| {
-        rec.barrier(BarrierKind::HostToTransfer);
-        rec.copy(&staging, 0, buffer, 0, (words.len() * 4) as u64);
-        rec.barrier(BarrierKind::TransferToCompute);
-    })
-}
-
-/// Reads a buffer, through a copy where it is not mapped. No dispatch may be in flight.
-fn download(gpu: &Arc<Gpu>, buffer: &Buffer) -> Result<Vec<u32>, RuntimeError> {
-    let read = |from: &Buffer| -> Vec<u32> {
-        from.words().unwrap_or(&[]).iter().map(|w| w.load(Ordering::Acquire)).collect()
-    };
-    if buffer.words().is_some() {
-        return Ok(read(buffer));
-    }
-    let staging = Buffer::new(gpu, Role::DeviceToHost, buffer.bytes(), "readback")?;
-    run_once(gpu, |rec| {
-        rec.barrier(BarrierKind::ComputeToTransfer);
-        rec.copy(buffer, 0, &staging, 0, buffer.bytes());
-        rec.barrier(BarrierKind::TransferToHost);
-    })?;
-    Ok(read(&staging))
-}
-
-fn run_once(
-    gpu: &Arc<Gpu>,
-    record: impl FnOnce(&mut crate::vulkan::Recorder<'_>),
-) -> Result<(), VulkanError> {
-    let commands = Commands::record(gpu, record)?;
-    let timeline = Timeline::new(gpu, 0)?;
-    gpu.submit(&[&commands], &[], &[(&timeline, 1)])?;
-    // Unbounded but for the device's loss, which ends it: a copy always ends.
-    timeline.wait(1, Duration::MAX).map(|_| ())
 }
