@@ -29,6 +29,9 @@ const LOOP_BUDGET: u32 = 65_000;
 /// that relay wait for each other, so that long slots want it seldom.
 const CPU_LOOP_BUDGET: u32 = 1_000_000;
 
+/// How long the first dispatch may take to begin: drivers compile the kernel then (DESIGN fact 14).
+const FIRST_BEAT: Duration = Duration::from_secs(60);
+
 pub(crate) struct Engine {
     live: Commands,
     drain: Commands,
@@ -140,7 +143,7 @@ impl Engine {
         shared.gpu.submit(&[&self.drain], &[], &[(&self.timeline, value)])?;
         self.submitted = value;
         shared.dispatches.fetch_add(1, Ordering::Relaxed);
-        if !self.timeline.wait(value, self.patience)? {
+        if !self.timeline.wait(value, shared.patience(self.patience))? {
             return Err(RuntimeError::Stalled(self.patience));
         }
         shared.release_retired();
@@ -153,8 +156,8 @@ impl Engine {
     }
 
     /// Waits until nothing is in flight. The workers must have been told to leave.
-    pub fn drained(&mut self) -> Result<(), RuntimeError> {
-        if !self.timeline.wait(self.submitted, self.patience)? {
+    pub fn drained(&mut self, shared: &Shared) -> Result<(), RuntimeError> {
+        if !self.timeline.wait(self.submitted, shared.patience(self.patience))? {
             return Err(RuntimeError::Stalled(self.patience));
         }
         Ok(())
@@ -162,6 +165,12 @@ impl Engine {
 }
 
 impl Shared {
+    /// How long the device may keep silent. Time-outs proper start with the first worker.
+    pub fn patience(&self, patience: Duration) -> Duration {
+        let first = &self.buffers.completion_words()[0];
+        if first.load(Ordering::Relaxed) == 0 { patience.max(FIRST_BEAT) } else { patience }
+    }
+
     /// Runs `work` while no dispatch is in flight: the host owns everything then. Slots published
     /// meanwhile are taken up afterwards.
     ///
@@ -173,7 +182,7 @@ impl Shared {
         let mut engine = lock(&self.engine);
         // The launcher may have raised the word between the two lines above.
         self.set_run(false);
-        let drained = engine.drained();
+        let drained = engine.drained(self);
         let result = drained.map(|()| {
             self.reap_now(0, |_, _, _| {});
             self.release_retired();

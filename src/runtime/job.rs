@@ -1,5 +1,6 @@
 //! A submitted slot, and how it ended.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -12,6 +13,12 @@ use super::error::RuntimeError;
 use super::shared::{Shared, lock};
 use crate::protocol::fault;
 pub use crate::protocol::live::Outcome;
+
+thread_local! {
+    /// This thread is inside a waker, with the completion queue's lock held: it must not wait for the
+    /// launcher, which may be waiting for that lock.
+    pub(crate) static WAKING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The part of a job that the reaper ends. It outlives the slot, which is free again as soon as its
 /// completion was read.
@@ -42,7 +49,9 @@ impl JobState {
             let waker = lock(&self.waker).take();
             // A waker is an executor's code. If it panics, its future is its own affair; the thread
             // that reads completions for everybody goes on.
+            WAKING.set(true);
             let woken = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake)));
+            WAKING.set(false);
             if woken.is_err() {
                 tracing::error!("a waker panicked");
             }

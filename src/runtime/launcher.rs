@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::backoff;
 use super::dependent::Dependent;
 use super::error::RuntimeError;
+use super::job::WAKING;
 use super::mode::Mode;
 use super::shared::{Shared, lock};
 use crate::protocol::live::Outcome;
@@ -87,7 +88,8 @@ impl Launcher {
         }
         if outstanding == 0 || ended != self.last_ended {
             self.barren = None;
-        } else if self.barren.get_or_insert_with(Instant::now).elapsed() > self.patience {
+        } else if self.barren.get_or_insert_with(Instant::now).elapsed() > self.shared.patience(self.patience)
+        {
             return Err(RuntimeError::Stalled(self.patience));
         }
         self.last_ended = ended;
@@ -194,9 +196,9 @@ impl Drop for Running {
         lock(&self.shared.requests).stop = true;
         self.shared.set_run(false);
         self.shared.wake.notify_all();
-        // A waker that holds the last handle may run on the launcher itself, which then ends alone.
+        // In a waker that holds the last handle the launcher ends alone.
         if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
+            && !WAKING.get()
             && thread.join().is_err()
         {
             tracing::error!("the launcher panicked; its slots stay unended");

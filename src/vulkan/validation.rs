@@ -40,6 +40,11 @@ const ALLOWED: &[(&str, &str)] = &[
         "an error of the driver is returned to the caller, who may have provoked it",
     ),
     (
+        "UNASSIGNED-VkSemaphore-state-timeout",
+        "the layer waits for its own record of a timeline that another thread signals, and says itself \
+         that this is most likely a bug of its own",
+    ),
+    (
         "shaderInt64 feature is not available",
         "GPU-assisted validation says which of its own checks it leaves out on SwiftShader",
     ),
