@@ -116,7 +116,7 @@ void scan_slow(inout Scan scan, inout Stream a, inout Stream b, uint limit_a, ui
 void scan_walk(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
     bool hit = true;
     while (hit) {
-        uint na = a.at / SCAN_TURN_BYTES; // streams of a parallel walk begin at whole turns
+        uint na = a.at / SCAN_TURN_BYTES; // with turns to walk, streams begin at whole ones
         uint nb = b.at / SCAN_TURN_BYTES;
         uint wa = na;
         uint wb = nb;
@@ -218,7 +218,13 @@ Outcome op_scan(uint slot) {
     Stream b = a;
     uint turns = 0;
     if (walk == SCAN_SERIAL) {
-        if (gl_SubgroupInvocationID == 0) a = Stream(first, first, min(first + SCAN_SERIAL_MAX, last), state);
+        // The other streams skip through the same bytes: that costs the one nothing.
+        uint limit = min(first + SCAN_SERIAL_MAX, last);
+        b = Stream(first, limit, limit, SCAN_SKIP);
+        a = b;
+        if (gl_SubgroupInvocationID == 0) a.state = state;
+        // Carries stand at whole turns, unless a producer forged one.
+        if (first % SCAN_TURN_BYTES == 0) turns = (limit - first) / SCAN_TURN_BYTES;
     } else {
         uint piece = (len + streams - 1) / streams;
         piece = (piece + SCAN_PIECE_ALIGN - 1) / SCAN_PIECE_ALIGN * SCAN_PIECE_ALIGN;

@@ -12,7 +12,7 @@ use super::chunk::{Chunk, Item, Source};
 use super::engine::{ChunkEngine, EngineError, ScanDone, ScanJob};
 use super::ingest::Closed;
 use crate::protocol::abi::scan::{SCAN_SKIP, SCAN_START};
-use crate::twin::scan::Walk;
+use crate::twin::scan::{Walk, line_end};
 
 /// Room for the matches of a chunk, before it turns out that there are more.
 const FIRST_CAPACITY: u32 = 4096;
@@ -201,7 +201,7 @@ impl<F: FnMut(Scanned) -> Result<(), Closed>> Feeder<'_, F> {
             }
         }
         for carry in serial {
-            let walk = Walk::Serial { first: carry.position, end: len };
+            let walk = Walk::Serial { first: carry.position, end: line_end(chunk.text(), carry.position) };
             let flight = Flight { place: flight.place, state: carry.state, walk };
             self.submit(flight, chunk.clone(), FIRST_CAPACITY)?;
         }

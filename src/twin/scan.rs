@@ -37,7 +37,8 @@ pub enum Walk {
     Serial {
         /// `a9`: the first byte to read.
         first: u32,
-        /// `a10`: the byte to stop at; at most the chunk's length.
+        /// `a10`: the byte to stop at, at most the chunk's length. The lines behind the carried one
+        /// belong to other streams, so a host stops right behind its line feed: [`line_end`].
         end: u32,
     },
 }
@@ -63,6 +64,12 @@ pub struct Outcome {
 /// The argument that a slot got wrong: the detail of its `BAD_OPERAND` fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadArgument(pub u8);
+
+/// Where the line that holds byte `first` ends in `text`: behind its line feed, or at the end.
+pub fn line_end(text: &[u8], first: u32) -> u32 {
+    let rest = text.get(first as usize..).unwrap_or(&[]);
+    first + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1) as u32
+}
 
 /// Bytes of a stream's piece. At most 2^31 for any chunk length below 2^32 - 16.
 pub fn piece_bytes(len: u32, lanes: u32) -> u32 {
@@ -113,7 +120,7 @@ pub fn execute(
                 return Err(BadArgument(9));
             }
             let limit = first.saturating_add(SCAN_SERIAL_MAX).min(end);
-            run(text, table, Span { begin: first, end: first, limit }, state, &mut out);
+            run(text, table, Span { begin: first, end: limit, limit }, state, &mut out);
         }
     }
     Ok(out)
@@ -197,7 +204,7 @@ mod tests {
                     state = carry.state;
                     continue;
                 }
-                let walk = Walk::Serial { first: carry.position, end: len };
+                let walk = Walk::Serial { first: carry.position, end: line_end(text, carry.position) };
                 let more = execute(text, table, carry.state, walk, lanes).unwrap();
                 todo.matches.extend(more.matches);
                 todo.carries.extend(more.carries);
