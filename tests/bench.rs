@@ -49,8 +49,7 @@ fn throughput() {
     for (mode, in_flight) in [("live", "1"), ("live", "64"), ("live", "4096"), ("epoch", "64")] {
         let got = bench(&["throughput", "--mode", mode, "--in-flight", in_flight, "--seconds", "0.1"]);
         has(&got, &HEAD);
-        has(&got, &["slots", "seconds", "slots_per_s", "floor_p50_ns"]);
-        assert!(got["dispatches"].is_u64(), "{got}");
+        has(&got, &["slots", "seconds", "slots_per_s", "dispatches", "floor_p50_ns"]);
         assert_eq!(got["mode"], mode);
         assert_eq!(got["in_flight"].to_string(), in_flight);
     }
@@ -74,7 +73,11 @@ fn scan() {
 fn startup() {
     let got = bench(&["startup", "--mode", "live"]);
     has(&got, &HEAD);
-    has(&got, &["cold_ms", "warm_ms"]);
+    has(&got, &["cold_ms", "warm_ms", "stop_ms", "stop_worst_ms"]);
+    let stop = |key: &str| got[key].as_f64().expect("a number");
+    assert!(stop("stop_ms") <= stop("stop_worst_ms"), "{got}");
+    // Nothing is what it should be.
+    assert!(got["idle_cpu_ms_per_s"].as_f64().is_some_and(|idle| idle >= 0.0), "{got}");
 }
 
 #[test]

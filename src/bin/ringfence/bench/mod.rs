@@ -7,6 +7,7 @@ mod load;
 mod samples;
 mod scan;
 mod startup;
+mod stop;
 mod throughput;
 mod verified;
 
@@ -70,7 +71,8 @@ enum Bench {
     /// An automaton for 96 and one for 2,500 words over text in memory: through slots, in one bare dispatch, and
     /// by the aho-corasick crate on one thread.
     Scan,
-    /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm).
+    /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm); then
+    /// the drop of a busy runtime, and the processor time that an idle one takes.
     Startup,
     /// What `startup` starts: one slot, then the time of the monotonic clock.
     #[command(hide = true)]

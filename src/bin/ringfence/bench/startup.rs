@@ -1,4 +1,4 @@
-//! `bench startup`: from the start of a process to its first verified slot.
+//! `bench startup`: from the start of a process to its first verified slot, and how a runtime rests and stops.
 
 use std::fmt;
 use std::fs;
@@ -12,6 +12,7 @@ use ringfence::runtime::Mode;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+use super::stop;
 use crate::common::{self, Global, Trouble};
 
 /// Pairs of a cold and a warm start; the medians are shown.
@@ -19,7 +20,7 @@ const PAIRS: usize = 5;
 /// Where drivers that have a cache of their own keep it: Mesa's and NVIDIA's variables.
 const CACHE_VARIABLES: [&str; 2] = ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"];
 
-/// The figures, in milliseconds.
+/// The figures.
 #[derive(Serialize)]
 pub struct Startup {
     driver: String,
@@ -27,6 +28,11 @@ pub struct Startup {
     mode: Mode,
     cold_ms: f64,
     warm_ms: f64,
+    /// Drop of a busy runtime: the median, and the worst.
+    stop_ms: f64,
+    stop_worst_ms: f64,
+    /// Processor time of the whole process, a second, while its runtime is idle.
+    idle_cpu_ms_per_s: f64,
 }
 
 /// What a child says once its first slot was verified.
@@ -53,7 +59,17 @@ pub fn run(global: &Global) -> Result<Startup, Trouble> {
     }
     let First { driver, device, mode, .. } =
         last.ok_or_else(|| Trouble::Wrong("no start was timed".into()))?;
-    Ok(Startup { driver, device, mode, cold_ms: median(&mut cold), warm_ms: median(&mut warm) })
+    let stop = stop::stop(global)?;
+    Ok(Startup {
+        driver,
+        device,
+        mode,
+        cold_ms: median(&mut cold),
+        warm_ms: median(&mut warm),
+        stop_ms: stop.median.as_secs_f64() * 1e3,
+        stop_worst_ms: stop.worst.as_secs_f64() * 1e3,
+        idle_cpu_ms_per_s: stop::idle_cpu_ms_per_s(global)?,
+    })
 }
 
 /// An empty folder for the driver's cache; its drop removes it.
@@ -126,6 +142,12 @@ impl fmt::Display for Startup {
             f,
             "process start to the first verified slot: cold {:.1} ms, warm {:.1} ms",
             self.cold_ms, self.warm_ms
-        )
+        )?;
+        writeln!(
+            f,
+            "drop of a busy runtime: median {:.2} ms, worst {:.2} ms",
+            self.stop_ms, self.stop_worst_ms
+        )?;
+        writeln!(f, "idle: {:.2} ms of processor time a second", self.idle_cpu_ms_per_s)
     }
 }

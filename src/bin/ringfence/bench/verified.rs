@@ -168,6 +168,24 @@ impl Verified {
         Ok(count)
     }
 
+    /// Takes what is left once the runtime was dropped: each slot has ended, verified or cancelled. Returns how
+    /// many were cancelled.
+    pub fn after_stop(&mut self) -> Result<usize, Trouble> {
+        let Self { ring, lanes, free, wrong } = self;
+        let mut cancelled = 0;
+        ring.reap(|lane, outcome| match outcome {
+            Outcome::CANCELLED => {
+                cancelled += 1;
+                free.push(lane as u32);
+            }
+            _ => check(lanes, free, wrong, lane, outcome),
+        })?;
+        match self.in_flight() {
+            0 => self.checked(cancelled),
+            left => Err(Trouble::Wrong(format!("{left} slots have not ended although the runtime is gone"))),
+        }
+    }
+
     #[inline]
     fn checked(&mut self, count: usize) -> Result<usize, Trouble> {
         match self.wrong.take() {
