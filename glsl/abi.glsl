@@ -157,7 +157,7 @@ const uint MAX_RESOURCES = 4096u;
 const uint RESOURCE_READ = 1u;
 const uint RESOURCE_WRITE = 2u;
 const uint FLAG_DRAIN = 1u;
-const uint LANE_CLAIM_COST = 16384u;
+const uint LANE_CLAIM_COST = 12800u;
 
 // binding
 const uint BIND_CONTROL = 0u;

@@ -35,6 +35,10 @@ Outcome execute_op(bool mine, uint op, uvec4 a) {
     return o;
 }
 
+// What a turn of the loop below costs: itself, and the last looks of the loops inside it, those of
+// op_memcpy and of count_executions.
+const uint EXECUTE_TURN = 3;
+
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.
 Outcome execute_lanes(bool mine, uint slot, uint op) {
@@ -80,7 +84,7 @@ Outcome execute_lanes(bool mine, uint slot, uint op) {
                 o = done(i);
             }
         }
-        charge(LOOPS);
+        charge(EXECUTE_TURN);
     }
     return o;
 }

@@ -112,7 +112,6 @@ void count_batches(bool mine, uint batch, uint amount) {
                     : bad_operand(DETAIL_PRIORITY);
         }
         count_executions_of(whole && o.fault == 0, OP_BATCH_FENCE);
-        release_effects();
         complete(whole, slot, o);
     }
 }
@@ -166,7 +165,6 @@ void serve(bool mine, uint entry, uint batch) {
     }
 
     bool ends = mine && !fence && !drains;
-    release_effects();
     complete(ends, slot, o);
     count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
     count_claims(mine, level, PRIORITY_NORMAL);
@@ -190,7 +188,6 @@ void finish_draining() {
     if (subgroupAny(won)) {
         if (won) atomicStore(control[SHUTDOWN], 1u, SCOPE, 0, gl_SemanticsRelaxed);
         count_executions_of(won, OP_SHUTDOWN);
-        release_effects();
         complete(won, slot - 1, done(0));
     }
 }

@@ -10,8 +10,11 @@ uint lap_of(uint position) { return ((position >> push.queue_shift) + 1) & LAP_M
 
 uint in_queue(uint position) { return position & ((1u << push.queue_shift) - 1); }
 
-// Delivers the outcomes of the lanes in `mine`; the whole subgroup calls it.
+// Delivers the outcomes of the lanes in `mine`; the whole subgroup calls it. The slot is the host's again
+// as soon as its completion is there, so that its status word comes first.
 void complete(bool mine, uint slot, Outcome o) {
+    if (mine && o.fault != 0) slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_FAULT;
+    release_effects();
     uvec4 who = subgroupBallot(mine);
     uint base = 0;
     if (gl_SubgroupInvocationID == 0)
@@ -31,7 +34,6 @@ void complete(bool mine, uint slot, Outcome o) {
             store_relaxed_completion(at + 2, tag | (o.lo >> 24) | ((o.hi & 0xFFFF) << 8));
             store_relaxed_completion(at + 3, tag | (o.hi >> 16));
         }
-        if (o.fault != 0) slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_FAULT;
     }
     uint ended = subgroupBallotBitCount(who);
     uint faults = subgroupBallotBitCount(subgroupBallot(mine && o.fault != 0));

@@ -19,7 +19,6 @@ const TO: u32 = FROM + MEMCPY_MAX_WORDS;
 const LAST: u32 = FROM + 3 * MEMCPY_MAX_WORDS;
 /// What the additions of the cheap slots go to.
 const SUM: u32 = 161;
-const ADDS: u32 = 4;
 
 fn words(slot: &SlotDescriptor) -> SlotWords {
     slot.encode().expect("a slot")
@@ -35,10 +34,10 @@ fn dear() -> SlotWords {
     words(&SlotDescriptor::packed((0..3).map(copy).collect()))
 }
 
-/// Needs several turns of a loop: if that ends too soon, the result says so.
+/// A plain slot: the fewer turns a pass has, the more passes a budget has, each of which an uncounted
+/// loop makes wrong by one.
 fn cheap() -> SlotWords {
-    let add = PackedOpDescriptor::new(BuiltinOpcode::AtomicAdd, &[1, SUM]);
-    words(&SlotDescriptor::packed(vec![add; ADDS as usize]))
+    words(&SlotDescriptor::atomic_add(1, SUM))
 }
 
 fn built(mode: Mode, options: impl FnOnce(RuntimeBuilder) -> RuntimeBuilder) -> Runtime {
@@ -76,7 +75,7 @@ fn ends(ring: &mut Ring, left: usize) -> Result<(), Damage> {
     wrong.map_or(Ok(()), |wrong| Err(Damage::Wrong(wrong)))
 }
 
-/// A stream of cheap slots spends a worker's budget by passes; every few hundred slots a dear one comes,
+/// A stream of cheap slots spends a worker's budget by passes; every few thousand slots a dear one comes,
 /// sooner or later at the very end of a budget. Returns the additions made, or the damage.
 fn wear_down(runtime: &Runtime, slots: u32) -> Result<u32, Damage> {
     let mut ring = runtime.ring(192)?;
@@ -86,13 +85,14 @@ fn wear_down(runtime: &Runtime, slots: u32) -> Result<u32, Damage> {
         if ring.room() == 0 {
             ends(&mut ring, 184)?;
         }
-        ring.push(&cheap, ADDS.into())?;
-        added += ADDS;
+        // What it was before is anybody's guess; the sum is looked at in the end.
+        ring.push(&cheap, u64::MAX)?;
+        added += 1;
         if i % 8 == 7 {
             ring.flush()?;
         }
         // A prime, so that all stages of a budget are met.
-        if i % 499 == 498 {
+        if i % 4999 == 4998 {
             for (slot, wanted) in [
                 (words(&SlotDescriptor::store_u32(i, FROM)), 0),
                 (dear, 3),
@@ -163,18 +163,15 @@ fn copies_at_the_end_of_a_budget_are_whole() {
     assert_silent();
 }
 
-/// The tests above can fail: with its loops uncounted, a worker is ended in the middle of a claim by a
-/// driver that ends loops silently, and results are wrong or never come.
-///
-/// A turn of the loop in execute.glsl is charged with all loops of the module, though only those inside
-/// it count there. That margin hides a few uncounted loops; RINGFENCE_UNCOUNTED=N tries how many.
+/// The tests above can fail: with one loop uncounted, a worker is ended in the middle of a claim by a
+/// driver that ends loops silently, and results are wrong or never come. RINGFENCE_UNCOUNTED=N tries more.
 #[test]
-fn uncounted_loops_are_seen_where_loops_end_silently() {
+fn an_uncounted_loop_is_seen_where_loops_end_silently() {
     if gpu().workarounds().loop_limit.is_none() {
         eprintln!("{} has no limit: nothing to see", gpu().info());
         return;
     }
-    let uncounted = std::env::var("RINGFENCE_UNCOUNTED").map_or(u32::MAX, |n| n.parse().expect("a number"));
+    let uncounted = std::env::var("RINGFENCE_UNCOUNTED").map_or(1, |n| n.parse().expect("a number"));
     let patience = Duration::from_secs(3);
     let runtime =
         built(Mode::Live, |b| b.loop_budget(u32::MAX).uncounted_loops(uncounted).patience(patience));
