@@ -113,7 +113,7 @@ void scan_slow(inout Scan scan, inout Stream a, inout Stream b, uint limit_a, ui
 
 // The first `turns` turns of 16 bytes pass no stream's end, and are walked by the fast loop. A turn in
 // which some lane has something to report is walked again, word by word; so is all that follows.
-void scan_walk(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
+void scan_walk(inout Scan scan, inout Stream a, inout Stream b, bool walks, uint turns) {
     bool hit = true;
     while (hit) {
         uint na = a.at / SCAN_TURN_BYTES; // with turns to walk, streams begin at whole ones
@@ -127,12 +127,14 @@ void scan_walk(inout Scan scan, inout Stream a, inout Stream b, uint turns) {
             uint seen = 0;
             uint ka = sa;
             uint kb = sb;
-            uvec4 ta = scan.turns.at[wa];
-            uvec4 tb = scan.turns.at[wb];
-            scan_pair(scan, ta.x, tb.x, ka, kb, seen);
-            scan_pair(scan, ta.y, tb.y, ka, kb, seen);
-            scan_pair(scan, ta.z, tb.z, ka, kb, seen);
-            scan_pair(scan, ta.w, tb.w, ka, kb, seen);
+            if (walks) {
+                uvec4 ta = scan.turns.at[wa];
+                uvec4 tb = scan.turns.at[wb];
+                scan_pair(scan, ta.x, tb.x, ka, kb, seen);
+                scan_pair(scan, ta.y, tb.y, ka, kb, seen);
+                scan_pair(scan, ta.z, tb.z, ka, kb, seen);
+                scan_pair(scan, ta.w, tb.w, ka, kb, seen);
+            }
             hit = subgroupAny((seen & SCAN_REPORT) != 0);
             if (!hit) {
                 sa = ka;
@@ -217,12 +219,16 @@ Outcome op_scan(uint slot) {
     Stream a = Stream(0, 0, 0, SCAN_SKIP);
     Stream b = a;
     uint turns = 0;
+    bool walks = true;
     if (walk == SCAN_SERIAL) {
-        // The other streams skip through the same bytes: that costs the one nothing.
+        // One lane walks; its other stream skips through the same bytes. Idle lanes are masked, since
+        // drivers that gather lane by lane are the faster the fewer there are.
         uint limit = min(first + SCAN_SERIAL_MAX, last);
-        b = Stream(first, limit, limit, SCAN_SKIP);
-        a = b;
-        if (gl_SubgroupInvocationID == 0) a.state = state;
+        walks = gl_SubgroupInvocationID == 0;
+        if (walks) {
+            a = Stream(first, limit, limit, state);
+            b = Stream(first, limit, limit, SCAN_SKIP);
+        }
         // Carries stand at whole turns, unless a producer forged one.
         if (first % SCAN_TURN_BYTES == 0) turns = (limit - first) / SCAN_TURN_BYTES;
     } else {
@@ -232,7 +238,7 @@ Outcome op_scan(uint slot) {
         b = scan_stream(scan, gl_SubgroupInvocationID + gl_SubgroupSize, piece, len, state);
         turns = subgroupMin(min(a.end - a.at, b.end - b.at)) / SCAN_TURN_BYTES;
     }
-    scan_walk(scan, a, b, turns);
+    scan_walk(scan, a, b, walks, turns);
     scan_carry(scan, a);
     scan_carry(scan, b);
     return Outcome(0, 0, scan.matches, scan.carries);
