@@ -125,7 +125,7 @@ const uint SCAN_TURN_BYTES = 16u;
 const uint SCAN_STREAM_SLACK = 64u;
 const uint SCAN_PIECE_MAX = 32768u;
 const uint SCAN_CLAIM_COST = 28672u;
-const uint SCAN_SERIAL_MAX = 0x00010000u;
+const uint SCAN_SERIAL_MAX = 49152u;
 const uint SCAN_CARRY_WORDS = 512u;
 const uint SCAN_PARALLEL = 0u;
 const uint SCAN_SERIAL = 1u;
@@ -156,6 +156,7 @@ const uint RESOURCE_WORDS = 4u;
 const uint MAX_RESOURCES = 4096u;
 const uint RESOURCE_READ = 1u;
 const uint RESOURCE_WRITE = 2u;
+const uint RESOURCE_SCAN = 4u;
 const uint FLAG_DRAIN = 1u;
 const uint LANE_CLAIM_COST = 12800u;
 

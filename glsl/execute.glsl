@@ -69,7 +69,7 @@ Outcome execute_lanes(bool mine, uint slot, uint op) {
         }
         // A copy waits until every lane has come to one or has ended. Else copies at different turns of
         // packed slots would add up over the lanes, beyond what a claim may cost.
-        bool copies = turns && op == OP_MEMCPY;
+        bool copies = turns && op == OP_MEMCPY && a.z != 0;
         if (subgroupAny(turns && !copies)) turns = turns && !copies;
         Outcome ended = execute_op(turns, op, a);
         if (subgroupAny(packed)) count_executions(packed && turns && ended.fault == 0, op);

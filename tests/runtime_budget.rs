@@ -128,6 +128,35 @@ fn no_slot_is_lost_when_workers_are_cut_short() {
     assert_silent();
 }
 
+/// Copies that stand at different turns of packed slots, with empty ones before them, must not add up
+/// over the lanes.
+#[test]
+fn staggered_copies_stay_within_a_claim() {
+    // Empty copies, then real ones.
+    const SHAPES: [(usize, usize); 8] = [(0, 3), (3, 2), (5, 2), (7, 2), (9, 2), (11, 1), (12, 1), (13, 1)];
+    for mode in MODES {
+        let runtime = built(mode, |b| b.loop_budget(65_535));
+        let slots = SHAPES.map(|(empty, real)| {
+            let mut ops = vec![PackedOpDescriptor::new(BuiltinOpcode::Memcpy, &[]); empty];
+            let copy = [FROM, FROM + MEMCPY_MAX_WORDS, MEMCPY_MAX_WORDS];
+            ops.extend(vec![PackedOpDescriptor::new(BuiltinOpcode::Memcpy, &copy); real]);
+            (words(&SlotDescriptor::packed(ops)), (empty + real) as u64)
+        });
+        let mut ring = runtime.ring(64).expect("a ring");
+        for round in 0..200 {
+            // Some passes more or less, so that all stages of a budget are met.
+            for _ in 0..8 * (round % 5) {
+                ring.push(&cheap(), u64::MAX).expect("room");
+            }
+            for (slot, wanted) in &slots {
+                ring.push(slot, *wanted).expect("room");
+            }
+            ends(&mut ring, 0).expect("whole");
+        }
+    }
+    assert_silent();
+}
+
 /// The copies are right, to the word, whatever a worker had left when it took them.
 #[test]
 fn copies_at_the_end_of_a_budget_are_whole() {

@@ -3,6 +3,7 @@
 
 mod support;
 
+use ringfence::descriptor::SlotDescriptor;
 use ringfence::protocol::abi::{opcode::OP_SCAN, scan::*};
 use ringfence::protocol::{FaultCode, PRIORITY_NORMAL, SlotWords, slot};
 use ringfence::runtime::{Mode, Resource, Runtime};
@@ -112,7 +113,7 @@ fn random_walks_equal_the_twins() {
             let mut padded = vec![b'x'; text_at as usize];
             padded.extend_from_slice(&text);
             let text_handle = runtime.table(&packed(&padded)).expect("a text");
-            let table_handle = runtime.table(&table).expect("a table");
+            let table_handle = runtime.scan_table(&table).expect("a table");
             let state = random.below(states + 2) * SCAN_ROW_WORDS;
             let len = text.len() as u32;
             let args = |state, walk, first, last| {
@@ -147,6 +148,74 @@ fn random_walks_equal_the_twins() {
     assert_silent();
 }
 
+/// A producer may let a serial slot run on behind its line: every line counts once then too.
+#[test]
+fn a_serial_slot_may_run_past_its_line() {
+    for mode in MODES {
+        let runtime = runtime(mode);
+        let lanes = runtime.gpu().info().subgroup_size;
+        let mut table = vec![SCAN_SKIP; 512];
+        table[256..].fill(SCAN_SKIP | SCAN_REPORT);
+        table[10] = SCAN_START;
+        table[256 + 10] = SCAN_START | SCAN_REPORT;
+        let text = b"a\n".repeat(40_000);
+        let text_handle = runtime.table(&packed(&text)).expect("a text");
+        let table_handle = runtime.scan_table(&table).expect("a table");
+        let found = runtime.output(64 + SCAN_CARRY_WORDS + 4 * CAPACITY).expect("an output");
+        for (first, end) in [(0, 200), (3, 65), (16, 80_000), (17, 80_000)] {
+            let args = [
+                text_handle.handle(),
+                0,
+                80_000,
+                table_handle.handle(),
+                256,
+                found.handle(),
+                64,
+                4 * CAPACITY,
+                SCAN_SERIAL,
+                first,
+                end,
+                0,
+            ];
+            let wanted = scan::execute(&text, &table, 256, Walk::Serial { first, end }, lanes).expect("good");
+            let got = device(&runtime, &found, args).expect("no fault");
+            assert_eq!(sorted(got), sorted(wanted), "{mode}: {first}..{end}");
+        }
+    }
+    assert_silent();
+}
+
+#[test]
+fn a_table_that_leads_out_of_itself_is_refused() {
+    let runtime = runtime(Mode::Epoch);
+    for entry in [1, 512, 0x1000_0000, SCAN_REPORT | 512, u32::MAX] {
+        let mut table = vec![SCAN_SKIP; 512];
+        table[300] = entry;
+        let error = runtime.scan_table(&table).err().expect("refused");
+        assert!(error.to_string().contains("entry 300"), "{error}");
+    }
+}
+
+/// Slots that name memory whose owner has just gone: each is done or faults.
+#[test]
+fn a_revoked_resource_is_a_fault_at_most() {
+    for mode in MODES {
+        let runtime = runtime(mode);
+        for _ in 0..200 {
+            let table = runtime.table(&[7; 1024]).expect("a table");
+            let step = SlotDescriptor::dfa_step(1, 2, table.handle(), 0);
+            let jobs: Vec<_> = (0..40).map(|_| runtime.submit(&step).expect("accepted")).collect();
+            drop(table);
+            for job in jobs {
+                let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time");
+                let fault = Some((FaultCode::BadOperand, 2));
+                assert!(ended.result() == Some(7) || ended.fault() == fault, "{mode}: {ended:?}");
+            }
+        }
+    }
+    assert_silent();
+}
+
 #[test]
 fn a_full_match_buffer_still_counts() {
     for mode in MODES {
@@ -158,7 +227,7 @@ fn a_full_match_buffer_still_counts() {
         table[256 + 10] = SCAN_START | SCAN_REPORT;
         let text = b"ab\n".repeat(1000);
         let text_handle = runtime.table(&packed(&text)).expect("a text");
-        let table_handle = runtime.table(&table).expect("a table");
+        let table_handle = runtime.scan_table(&table).expect("a table");
         let found = runtime.output(SCAN_CARRY_WORDS + 8).expect("an output");
         found.words().expect("mapped").iter().for_each(|w| w.store(7, std::sync::atomic::Ordering::Release));
         let args =
@@ -178,7 +247,7 @@ fn bad_operands_are_named() {
         let runtime = runtime(mode);
         let lanes = runtime.gpu().info().subgroup_size;
         let text = runtime.table(&[0; 100]).expect("a text");
-        let table = runtime.table(&[0; 512]).expect("a table");
+        let table = runtime.scan_table(&[0; 512]).expect("a table");
         let found = runtime.output(SCAN_CARRY_WORDS + 10).expect("an output");
         let good = [text.handle(), 0, 400, table.handle(), 256, found.handle(), 0, 10, 0, 0, 0, 0];
         let with = |at: usize, value: u32| {
@@ -202,6 +271,7 @@ fn bad_operands_are_named() {
             (with(2, too_long), 2),
             (with(2, u32::MAX), 2),
             (with(3, 99), 3),
+            (with(3, text.handle()), 3),
             (with(4, 1), 4),
             (with(4, 512), 4),
             (with(5, 99), 5),

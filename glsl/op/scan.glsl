@@ -76,15 +76,15 @@ uint scan_step(Scan scan, uint state, uint byte, inout uint seen) {
 }
 
 // Four bytes of both streams, interleaved: the loads of one hide those of the other.
-void scan_pair(Scan scan, uint wa, uint wb, inout uint sa, inout uint sb, inout uint seen) {
-    sa = scan_step(scan, sa, wa & 0xFF, seen);
-    sb = scan_step(scan, sb, wb & 0xFF, seen);
-    sa = scan_step(scan, sa, wa >> 8 & 0xFF, seen);
-    sb = scan_step(scan, sb, wb >> 8 & 0xFF, seen);
-    sa = scan_step(scan, sa, wa >> 16 & 0xFF, seen);
-    sb = scan_step(scan, sb, wb >> 16 & 0xFF, seen);
-    sa = scan_step(scan, sa, wa >> 24, seen);
-    sb = scan_step(scan, sb, wb >> 24, seen);
+void scan_pair(Scan scan, uint wa, uint wb, inout uint sa, inout uint sb, inout uint seen_a, inout uint seen_b) {
+    sa = scan_step(scan, sa, wa & 0xFF, seen_a);
+    sb = scan_step(scan, sb, wb & 0xFF, seen_b);
+    sa = scan_step(scan, sa, wa >> 8 & 0xFF, seen_a);
+    sb = scan_step(scan, sb, wb >> 8 & 0xFF, seen_b);
+    sa = scan_step(scan, sa, wa >> 16 & 0xFF, seen_a);
+    sb = scan_step(scan, sb, wb >> 16 & 0xFF, seen_b);
+    sa = scan_step(scan, sa, wa >> 24, seen_a);
+    sb = scan_step(scan, sb, wb >> 24, seen_b);
 }
 
 // Word by word until both streams are done, or have reached `limit_a` and `limit_b`: ends of pieces,
@@ -113,7 +113,7 @@ void scan_slow(inout Scan scan, inout Stream a, inout Stream b, uint limit_a, ui
 
 // The first `turns` turns of 16 bytes pass no stream's end, and are walked by the fast loop. A turn in
 // which some lane has something to report is walked again, word by word; so is all that follows.
-void scan_walk(inout Scan scan, inout Stream a, inout Stream b, bool walks, uint turns) {
+void scan_walk(inout Scan scan, inout Stream a, inout Stream b, bool walks, bool pair, uint turns) {
     bool hit = true;
     while (hit) {
         uint na = a.at / SCAN_TURN_BYTES; // with turns to walk, streams begin at whole ones
@@ -124,21 +124,22 @@ void scan_walk(inout Scan scan, inout Stream a, inout Stream b, bool walks, uint
         uint sb = b.state;
         hit = false;
         while (turns != 0 && !hit) {
-            uint seen = 0;
+            uint seen_a = 0;
+            uint seen_b = 0;
             uint ka = sa;
             uint kb = sb;
             if (walks) {
                 uvec4 ta = scan.turns.at[wa];
                 uvec4 tb = scan.turns.at[wb];
-                scan_pair(scan, ta.x, tb.x, ka, kb, seen);
-                scan_pair(scan, ta.y, tb.y, ka, kb, seen);
-                scan_pair(scan, ta.z, tb.z, ka, kb, seen);
-                scan_pair(scan, ta.w, tb.w, ka, kb, seen);
+                scan_pair(scan, ta.x, tb.x, ka, kb, seen_a, seen_b);
+                scan_pair(scan, ta.y, tb.y, ka, kb, seen_a, seen_b);
+                scan_pair(scan, ta.z, tb.z, ka, kb, seen_a, seen_b);
+                scan_pair(scan, ta.w, tb.w, ka, kb, seen_a, seen_b);
             }
-            hit = subgroupAny((seen & SCAN_REPORT) != 0);
+            hit = subgroupAny(((seen_a | (pair ? seen_b : 0)) & SCAN_REPORT) != 0);
             if (!hit) {
                 sa = ka;
-                sb = kb;
+                sb = pair ? kb : SCAN_SKIP;
                 wa += 1;
                 wb += 1;
             }
@@ -197,7 +198,7 @@ Outcome op_scan(uint slot) {
     if ((offset & 3) != 0 || offset >> 2 > text.z) return bad_operand(1);
     uint streams = SCAN_STREAMS_PER_LANE * gl_SubgroupSize;
     if (len > SCAN_PIECE_MAX * streams || (len + 3) >> 2 > text.z - (offset >> 2)) return bad_operand(2);
-    if (table.z < 2 * SCAN_ROW_WORDS) return bad_operand(3);
+    if (table.z < 2 * SCAN_ROW_WORDS || (table.w & RESOURCE_SCAN) == 0) return bad_operand(3);
     if (state % SCAN_ROW_WORDS != 0 || state > table.z - SCAN_ROW_WORDS) return bad_operand(4);
     if ((found.w & RESOURCE_WRITE) == 0) return bad_operand(5);
     if (found_at > found.z || found.z - found_at < SCAN_CARRY_WORDS) return bad_operand(6);
@@ -221,13 +222,14 @@ Outcome op_scan(uint slot) {
     uint turns = 0;
     bool walks = true;
     if (walk == SCAN_SERIAL) {
-        // One lane walks; its other stream skips through the same bytes. Idle lanes are masked, since
-        // drivers that gather lane by lane are the faster the fewer there are.
+        // One lane walks, and only its first stream: the other goes along in the fast loop and never
+        // reports. Idle lanes are masked, since drivers that gather lane by lane are the faster the fewer
+        // there are.
         uint limit = min(first + SCAN_SERIAL_MAX, last);
         walks = gl_SubgroupInvocationID == 0;
         if (walks) {
             a = Stream(first, limit, limit, state);
-            b = Stream(first, limit, limit, SCAN_SKIP);
+            b = Stream(first, 0, 0, SCAN_SKIP);
         }
         // Carries stand at whole turns, unless a producer forged one.
         if (first % SCAN_TURN_BYTES == 0) turns = (limit - first) / SCAN_TURN_BYTES;
@@ -238,7 +240,7 @@ Outcome op_scan(uint slot) {
         b = scan_stream(scan, gl_SubgroupInvocationID + gl_SubgroupSize, piece, len, state);
         turns = subgroupMin(min(a.end - a.at, b.end - b.at)) / SCAN_TURN_BYTES;
     }
-    scan_walk(scan, a, b, walks, turns);
+    scan_walk(scan, a, b, walks, walk == SCAN_PARALLEL, turns);
     scan_carry(scan, a);
     scan_carry(scan, b);
     return Outcome(0, 0, scan.matches, scan.carries);

@@ -301,6 +301,8 @@ pub mod live {
         RESOURCE_READ = 1;
         /// An arena that slots write.
         RESOURCE_WRITE = 2;
+        /// A table whose entries were checked: each leads to a row of it.
+        RESOURCE_SCAN = 4;
         /// Leave as soon as nothing is there to claim (epoch mode).
         FLAG_DRAIN = 1;
         /// Loop turns that the dearest claim of lane-sized slots can cost: three copies of 4,096 words in
@@ -366,7 +368,7 @@ pub mod scan {
         /// them report; of what a stream reads behind it, one for each word.
         SCAN_CLAIM_COST = 28_672;
         /// Most bytes that a serial slot reads.
-        SCAN_SERIAL_MAX = 65_536;
+        SCAN_SERIAL_MAX = 49_152;
         /// Words of the carry area at the head of a match buffer, two for each carry.
         SCAN_CARRY_WORDS = 512;
         /// Value of a8: all lanes, each stream at its own piece.

@@ -99,7 +99,7 @@ impl RuntimeBuilder {
     }
 
     /// Workers that run side by side, 1 to 256. Default: on a CPU driver one less than there are
-    /// cores, else 1 for each few compute units, as the device has them.
+    /// cores (at least 1), else 8.
     pub fn workers(mut self, workers: u32) -> Self {
         self.workers = Some(workers);
         self

@@ -59,10 +59,8 @@ impl Shared {
             else {
                 break;
             };
-            if pass.count == 0 {
-                // What the device wrote before its first completion is read after this.
-                fence(Ordering::Acquire);
-            }
+            // What the device wrote before this completion is read after it.
+            fence(Ordering::Acquire);
             pass.reaper.position = position.wrapping_add(1);
             pass.count += 1;
             let Some(owner) = self.owners.get(slot as usize) else {

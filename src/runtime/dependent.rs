@@ -7,18 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ash::vk;
-
 use super::error::RuntimeError;
 use super::shared::{Shared, lock};
-use crate::vulkan::Timeline;
+use crate::vulkan::{CommandBuffer, Timeline};
 
 /// Work that waits for its batch.
 pub(crate) struct Dependent {
     pub value: u64,
-    pub commands: Vec<vk::CommandBuffer>,
+    pub commands: Vec<CommandBuffer>,
     pub done: Arc<Timeline>,
-    /// 1 once it was submitted and has ended, 2 when it never will be.
+    /// Why it was never submitted.
     pub refused: Arc<std::sync::OnceLock<RuntimeError>>,
 }
 

@@ -75,13 +75,18 @@ impl Engine {
         };
         // SAFETY: the module is one of ours, checked against the bindings and specialization constants
         // at build time. It reads and writes its bindings within the bounds that the push constants
-        // give, and addresses only what stands in the resource table, which outlives the dispatches.
+        // give, and addresses only what stands in the resource table, which outlives the dispatches; tables
+        // whose entries it follows were checked when they were registered.
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
         let limit = options.loop_limit.unwrap_or(u32::MAX);
         let usual = if gpu.info().is_cpu() { CPU_LOOP_BUDGET } else { LOOP_BUDGET };
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
         let least = kernel::claim_cost(module) + 64 * module.loops;
+        if limit < least {
+            let device = gpu.info().to_string();
+            return Err(RuntimeError::LoopLimit { device, limit, module: module.name, least });
+        }
         let budget = options.loop_budget.unwrap_or(usual).max(least).min(limit);
         let record = |flags: u32, chain: u32| {
             let push = [flags, budget, layout.shift, layout.slots, layout.control_words, layout.log_shift];
@@ -188,7 +193,9 @@ impl Shared {
             self.release_retired();
             work(&mut engine)
         });
-        self.set_run(true);
+        if self.failed.get().is_none() {
+            self.set_run(true);
+        }
         drop(engine);
         self.pausing.fetch_sub(1, Ordering::AcqRel);
         self.wake_launcher();

@@ -43,6 +43,32 @@ pub enum RuntimeError {
         /// What it accepts.
         takes: &'static str,
     },
+    /// A table of OP_SCAN that leads out of itself.
+    #[error(
+        "entry {at} of the table is {entry:#x}, which is not the start of one of its {rows} rows of 256 words; build tables with scan::table"
+    )]
+    BadTable {
+        /// Index of the entry, in words.
+        at: usize,
+        /// The entry.
+        entry: u32,
+        /// Whole rows of the table.
+        rows: usize,
+    },
+    /// A driver ends loops so early that no claim fits.
+    #[error(
+        "{device} ends a worker's loops after {limit} turns, and a claim of module {module} may need {least}; choose another device"
+    )]
+    LoopLimit {
+        /// The device.
+        device: String,
+        /// Its limit.
+        limit: u32,
+        /// The kernel module.
+        module: &'static str,
+        /// Turns that a worker needs.
+        least: u32,
+    },
     /// The resource table is full.
     #[error("all {0} resource handles are in use; drop tables or arenas first")]
     NoHandle(u32),

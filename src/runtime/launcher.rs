@@ -52,9 +52,18 @@ impl Launcher {
         let now = Instant::now();
         let mut launcher =
             Self { shared, linger, patience, running: false, last_work: now, last_ended: 0, barren: None };
-        std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.run()).map_err(|e| {
+        std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.guarded()).map_err(|e| {
             RuntimeError::Host { what: "the launcher thread could not be started", error: e.to_string() }
         })
+    }
+
+    /// Runs; a panic, which would be a bug, fails the runtime instead of leaving its waiters alone.
+    fn guarded(&mut self) {
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run()));
+        if ended.is_err() {
+            let error = "please report this with the message above".into();
+            self.shared.fail(RuntimeError::Host { what: "the launcher thread panicked", error });
+        }
     }
 
     fn run(&mut self) {

@@ -40,7 +40,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use ash::vk;
+use crate::vulkan::CommandBuffer;
 
 pub use self::batch::{Batch, BatchCompletion};
 pub use self::builder::RuntimeBuilder;
@@ -64,6 +64,7 @@ use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBat
 use crate::kernel::Module;
 use crate::probe::{self, Probe};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
+use crate::protocol::abi::scan::{SCAN_REPORT, SCAN_ROW_WORDS};
 use crate::readback::Readback;
 use crate::vulkan::{Buffer, Gpu, Role, Timeline};
 
@@ -218,7 +219,7 @@ impl Runtime {
     pub unsafe fn submit_after(
         &self,
         batch: &Batch,
-        commands: &[vk::CommandBuffer],
+        commands: &[CommandBuffer],
     ) -> Result<Following, RuntimeError> {
         if !Arc::ptr_eq(&self.shared, &batch.fence.shared) {
             return Err(RuntimeError::BadOption {
@@ -255,6 +256,24 @@ impl Runtime {
     /// [`RuntimeError::NoHandle`], or no memory.
     pub fn table(&self, words: &[u32]) -> Result<Resource, RuntimeError> {
         Resource::register(&self.shared, self.shared.table_buffer(words)?, Access::Read)
+    }
+
+    /// Registers an automaton of OP_SCAN: rows of 256 words, each entry the word offset of a row, with
+    /// [`SCAN_REPORT`](crate::protocol::abi::scan::SCAN_REPORT) where a match is found. The kernel
+    /// follows entries unchecked, so they are checked here.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadTable`] for an entry that leads elsewhere; as [`table`](Self::table).
+    pub fn scan_table(&self, words: &[u32]) -> Result<Resource, RuntimeError> {
+        let rows = words.len() / SCAN_ROW_WORDS as usize;
+        let leads = |entry: u32| {
+            let state = entry & !SCAN_REPORT;
+            state.is_multiple_of(SCAN_ROW_WORDS) && ((state / SCAN_ROW_WORDS) as usize) < rows
+        };
+        if let Some(at) = words.iter().position(|entry| !leads(*entry)) {
+            return Err(RuntimeError::BadTable { at, entry: words[at], rows });
+        }
+        Resource::register(&self.shared, self.shared.table_buffer(words)?, Access::Scan)
     }
 
     /// Registers memory that slots write and the host reads.

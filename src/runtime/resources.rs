@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::RuntimeError;
 use super::shared::{Shared, lock};
-use crate::protocol::abi::live::{MAX_RESOURCES, RESOURCE_READ, RESOURCE_WORDS, RESOURCE_WRITE};
+use crate::protocol::abi::live::{
+    MAX_RESOURCES, RESOURCE_READ, RESOURCE_SCAN, RESOURCE_WORDS, RESOURCE_WRITE,
+};
 use crate::vulkan::{Buffer, Role};
 
 /// Who holds which handle.
@@ -26,6 +28,8 @@ pub(crate) struct Handles {
 pub(crate) enum Access {
     Read,
     Write,
+    /// A checked table of OP_SCAN.
+    Scan,
 }
 
 /// Memory that slots name by its handle. Dropping it revokes the handle; let the slots that name it
@@ -54,9 +58,15 @@ impl Resource {
         let kind = match access {
             Access::Read => RESOURCE_READ,
             Access::Write => RESOURCE_READ | RESOURCE_WRITE,
+            Access::Scan => RESOURCE_READ | RESOURCE_SCAN,
         };
-        let record = [address as u32, (address >> 32) as u32, (buffer.bytes() / 4) as u32, kind];
-        write_record(shared, handle, record);
+        // The size last: until it is there, the record holds nothing.
+        let record = record(shared, handle);
+        record[0].store(address as u32, Ordering::Relaxed);
+        record[1].store((address >> 32) as u32, Ordering::Relaxed);
+        record[3].store(kind, Ordering::Relaxed);
+        shared.buffers.publish_fence();
+        record[2].store((buffer.bytes() / 4) as u32, Ordering::Release);
         Ok(Self { shared: shared.clone(), handle, buffer })
     }
 
@@ -74,16 +84,18 @@ impl Resource {
 
 impl Drop for Resource {
     fn drop(&mut self) {
-        write_record(&self.shared, self.handle, [0; 4]);
+        // Only the size and the rights go: a slot that reads the record meanwhile must not see the old
+        // size with another address. The memory stays until no dispatch can touch it.
+        let record = record(&self.shared, self.handle);
+        record[2].store(0, Ordering::Relaxed);
+        record[3].store(0, Ordering::Relaxed);
         lock(&self.shared.handles).retired.push((self.handle, self.buffer.clone()));
     }
 }
 
-fn write_record(shared: &Shared, handle: u32, record: [u32; 4]) {
+fn record(shared: &Shared, handle: u32) -> &[AtomicU32] {
     let at = (handle * RESOURCE_WORDS) as usize;
-    for (word, value) in shared.buffers.resource_words()[at..at + 4].iter().zip(record) {
-        word.store(value, Ordering::Relaxed);
-    }
+    &shared.buffers.resource_words()[at..at + RESOURCE_WORDS as usize]
 }
 
 impl Shared {

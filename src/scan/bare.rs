@@ -8,7 +8,8 @@ use super::kernel_engine::slot_words;
 use crate::kernel;
 use crate::protocol::SLOT_WORDS;
 use crate::protocol::abi::live::{
-    COMPLETION_WORDS, HEARTBEAT_WORDS, MAX_RESOURCES, MAX_WORKERS, RESOURCE_WORDS,
+    COMPLETION_WORDS, HEARTBEAT_WORDS, MAX_RESOURCES, MAX_WORKERS, RESOURCE_READ, RESOURCE_SCAN,
+    RESOURCE_WORDS, RESOURCE_WRITE,
 };
 use crate::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_START};
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
@@ -78,7 +79,11 @@ impl BareScan {
             );
             write(&slots, i * SLOT_WORDS, &words);
         }
-        for (handle, buffer, kind) in [(TEXT, text, 1), (TABLE, table, 1), (FOUND, &found, 3)] {
+        for (handle, buffer, kind) in [
+            (TEXT, text, RESOURCE_READ),
+            (TABLE, table, RESOURCE_READ | RESOURCE_SCAN),
+            (FOUND, &found, RESOURCE_WRITE),
+        ] {
             let address = buffer.address();
             let record = [address as u32, (address >> 32) as u32, (buffer.bytes() / 4) as u32, kind];
             write(&resources, handle * RESOURCE_WORDS, &record);

@@ -76,7 +76,7 @@ impl KernelEngine {
         };
         Ok(Self {
             ring: runtime.ring(DEPTH)?,
-            table: runtime.table(patterns.table().words())?,
+            table: runtime.scan_table(patterns.table().words())?,
             text,
             found: runtime.output(DEPTH as u32 * (SCAN_CARRY_WORDS + CAPACITY))?,
             walks: (0..DEPTH).map(|_| None).collect(),

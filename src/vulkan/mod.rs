@@ -32,6 +32,7 @@ pub mod validation;
 pub mod workarounds;
 
 pub use ash;
+pub use ash::vk::CommandBuffer;
 
 pub(crate) use cache::{cache_dir, write as write_whole};
 pub use commands::{BarrierKind, Commands, Recorder};
