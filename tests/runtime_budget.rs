@@ -143,10 +143,16 @@ fn staggered_copies_stay_within_a_claim() {
             (words(&SlotDescriptor::packed(ops)), (empty + real) as u64)
         });
         let mut ring = runtime.ring(64).expect("a ring");
-        for round in 0..200 {
-            // Some passes more or less, so that all stages of a budget are met.
-            for _ in 0..8 * (round % 5) {
-                ring.push(&cheap(), u64::MAX).expect("room");
+        for round in 0..300u64 {
+            // What a worker has left when the claim comes differs from round to round: by claims before
+            // it in the same dispatch, or by a time of polling.
+            if mode == Mode::Epoch {
+                for _ in 0..round % 5 {
+                    ring.push(&slots[0].0, slots[0].1).expect("room");
+                    (0..7).for_each(|_| ring.push(&cheap(), u64::MAX).expect("room"));
+                }
+            } else {
+                std::thread::sleep(Duration::from_micros(round * 37 % 1500));
             }
             for (slot, wanted) in &slots {
                 ring.push(slot, *wanted).expect("room");

@@ -167,7 +167,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Hands over what has ended, as user data and outcome; returns how many. Never blocks in live
+    /// Hands over what has ended, as user data and outcome; returns how many. `ended` runs while the
+    /// completion queue is held: it may submit, but must not wait for a job or a ring of this runtime. Never blocks in live
     /// mode; in epoch mode it runs one dispatch.
     ///
     /// # Errors
