@@ -75,6 +75,11 @@ impl Resource {
         self.handle
     }
 
+    /// The buffer behind it.
+    pub(crate) fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+
     /// Its memory as words, where the host can map it. Only memory made for output may be read:
     /// input memory may be write-combined.
     pub fn words(&self) -> Option<&[AtomicU32]> {

@@ -13,7 +13,7 @@ use crate::protocol::abi::live::{
 };
 use crate::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_START};
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
-use crate::runtime::RuntimeError;
+use crate::runtime::{Resource, Runtime, RuntimeError};
 use crate::twin::scan::Walk;
 use crate::vulkan::{
     BarrierKind, Buffer, Commands, ComputePipeline, DescriptorSet, Gpu, PipelineOptions, Role, Timeline,
@@ -38,22 +38,24 @@ pub struct BareScan {
     chunks: u32,
     /// Held while the commands name them by address only.
     #[expect(dead_code, reason = "the device reads them by address")]
-    memory: [Buffer; 3],
+    memory: (Buffer, Resource, Buffer),
 }
 
 impl BareScan {
     /// A dispatch over `chunks` of `text`: byte offset, a multiple of 4, and length. Each has room for
-    /// `capacity` matches.
+    /// `capacity` matches. The automaton is checked as by [`Runtime::scan_table`].
     ///
     /// # Errors
-    /// What Vulkan refuses.
+    /// As there; what Vulkan refuses.
     pub fn new(
-        gpu: &Arc<Gpu>,
+        runtime: &Runtime,
         text: &Buffer,
-        table: &Buffer,
+        table: &[u32],
         chunks: &[(u32, u32)],
         capacity: u32,
     ) -> Result<Self, RuntimeError> {
+        let gpu = runtime.gpu();
+        let table = runtime.scan_table(table)?;
         let missing = || RuntimeError::Host { what: "no module scan_bare", error: "not embedded".into() };
         let module = kernel::module("scan_bare").ok_or_else(missing)?;
         let count = chunks.len() as u32;
@@ -81,7 +83,7 @@ impl BareScan {
         }
         for (handle, buffer, kind) in [
             (TEXT, text, RESOURCE_READ),
-            (TABLE, table, RESOURCE_READ | RESOURCE_SCAN),
+            (TABLE, table.buffer(), RESOURCE_READ | RESOURCE_SCAN),
             (FOUND, &found, RESOURCE_WRITE),
         ] {
             let address = buffer.address();
@@ -99,14 +101,14 @@ impl BareScan {
             label: module.name,
         };
         // SAFETY: the module is ours, its layout checked at build time; it reads the slots of its
-        // workgroups, all written above, and what the three resources bound.
+        // workgroups, all written above, and what the three resources bound, of which the table was checked.
         let pipeline = unsafe { ComputePipeline::new(gpu, &options) }?;
         let set = DescriptorSet::new(
             &pipeline,
             &[&unused, &slots, &unused, &completion, &unused, &unused, &resources],
         )?;
         let commands = Commands::record(gpu, |rec| {
-            [text, table, &found].into_iter().for_each(|b| rec.keep(b));
+            [text, table.buffer(), &found].into_iter().for_each(|b| rec.keep(b));
             rec.bind(&pipeline, &set);
             rec.dispatch(count);
             rec.barrier(BarrierKind::ComputeToCompute);
@@ -119,7 +121,7 @@ impl BareScan {
             timeline: Timeline::new(gpu, 0)?,
             value: 0,
             chunks: count,
-            memory: [text.clone(), table.clone(), found],
+            memory: (text.clone(), table, found),
         })
     }
 

@@ -75,10 +75,11 @@ impl Engine for HostThread<'_> {
     }
 }
 
-/// The text and the automaton in the device's memory, for the two engines that run there.
+/// The text in the device's memory, and the automaton, for the two engines that run there.
 pub struct OnDevice {
     text: Buffer,
-    table: Buffer,
+    /// The automaton, which each engine registers for itself.
+    table: Vec<u32>,
     /// Byte offset and length of each chunk.
     places: Vec<(u32, u32)>,
 }
@@ -99,10 +100,7 @@ impl OnDevice {
         for ((at, _), chunk) in places.iter().zip(&chunks.0) {
             fill(&text, *at as usize / 4, chunk.chunks(4).map(little_endian));
         }
-        let words = compiled.table().words();
-        let table = Buffer::new(gpu, Role::HostToDevice, words.len() as u64 * 4, "bench table")?;
-        fill(&table, 0, words.iter().copied());
-        Ok(Self { text, table, places })
+        Ok(Self { text, table: compiled.table().words().to_vec(), places })
     }
 }
 
@@ -129,7 +127,7 @@ impl ThroughSlots {
     /// `wanted` tells the lines of each chunk.
     pub fn new(runtime: &Runtime, data: &OnDevice, wanted: Vec<u64>) -> Result<Self, Trouble> {
         let text = runtime.input(data.text.clone())?;
-        let table = runtime.input(data.table.clone())?;
+        let table = runtime.scan_table(&data.table)?;
         let stride = SCAN_CARRY_WORDS + CAPACITY;
         let found = runtime.output(stride * data.places.len() as u32)?;
         let slot = |(index, (at, len)): (u32, &(u32, u32))| {
@@ -176,7 +174,7 @@ pub struct OneDispatch(BareScan);
 
 impl OneDispatch {
     pub fn new(runtime: &Runtime, data: &OnDevice) -> Result<Self, Trouble> {
-        Ok(Self(BareScan::new(runtime.gpu(), &data.text, &data.table, &data.places, CAPACITY)?))
+        Ok(Self(BareScan::new(runtime, &data.text, &data.table, &data.places, CAPACITY)?))
     }
 }
 
