@@ -90,6 +90,8 @@ fn unicode_is_opted_into() {
     assert_eq!(found(&["--unicode", "-c", "-e", "\\<ber\\>"]), "0\n");
     assert_eq!(found(&["--unicode", "-v", "-c", "-e", "ve\\>"]), "6\n");
     assert_eq!(found(&["--unicode", "-o", "-e", "\\w+ve\\b"]), "na\u{ef}ve\n");
+    // The longest of those that begin first, here too.
+    assert_eq!(found(&["--unicode", "-o", "-e", "\\bn\u{e4}?|\\bna\u{ef}"]), "na\u{ef}\n");
 }
 
 #[test]

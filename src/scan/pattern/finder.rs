@@ -4,7 +4,7 @@ use regex_automata::{
     Anchored, Input, MatchKind,
     hybrid::dfa::{Cache, DFA},
     meta,
-    nfa::thompson,
+    nfa::thompson::{self, pikevm},
     util::pool::Pool,
 };
 use regex_syntax::hir::Hir;
@@ -17,9 +17,15 @@ type CachePool =
 pub struct Finder {
     /// Gives the leftmost start; whichever end it prefers, the start is the same.
     leftmost: meta::Regex,
-    /// From that start, runs on to the last end. `None` when the patterns have Unicode word
-    /// boundaries, which a lazy DFA cannot follow.
-    longest: Option<(DFA, CachePool)>,
+    longest: Longest,
+}
+
+/// From a start, runs on to the last end.
+#[derive(Debug)]
+enum Longest {
+    Lazy(DFA, CachePool),
+    /// For Unicode word boundaries, which a lazy DFA cannot follow: slower, and right.
+    Simulated(Box<pikevm::PikeVM>),
 }
 
 impl Finder {
@@ -30,11 +36,13 @@ impl Finder {
             )
             .build_from_hir(hir)
             .map_err(|error| error.to_string())?;
-        let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().utf8(false).which_captures(thompson::WhichCaptures::None))
-            .build_from_hir(hir)
-            .map_err(|error| error.to_string())?;
-        let longest = DFA::builder()
+        let nfa = |captures| {
+            thompson::Compiler::new()
+                .configure(thompson::Config::new().utf8(false).which_captures(captures))
+                .build_from_hir(hir)
+                .map_err(|error| error.to_string())
+        };
+        let lazy = DFA::builder()
             .configure(
                 DFA::config()
                     .match_kind(MatchKind::All)
@@ -42,13 +50,21 @@ impl Finder {
                     .skip_cache_capacity_check(true)
                     .unicode_word_boundary(false),
             )
-            .build_from_nfa(nfa)
-            .ok()
-            .map(|dfa| {
+            .build_from_nfa(nfa(thompson::WhichCaptures::None)?);
+        let longest = match lazy {
+            Ok(dfa) => {
                 let maker = dfa.clone();
-                let pool: CachePool = Pool::new(Box::new(move || maker.create_cache()));
-                (dfa, pool)
-            });
+                Longest::Lazy(dfa, Pool::new(Box::new(move || maker.create_cache())))
+            }
+            Err(_) => {
+                let nfa = nfa(thompson::WhichCaptures::Implicit)?;
+                let vm = pikevm::Builder::new()
+                    .configure(pikevm::Config::new().match_kind(MatchKind::All))
+                    .build_from_nfa(nfa)
+                    .map_err(|error| error.to_string())?;
+                Longest::Simulated(Box::new(vm))
+            }
+        };
         Ok(Self { leftmost, longest })
     }
 
@@ -64,15 +80,19 @@ impl Finder {
 
     fn find(&self, line: &[u8], from: usize) -> Option<(usize, usize)> {
         let found = self.leftmost.find(Input::new(line).range(from..))?;
-        let mut end = found.end();
-        if let Some((dfa, pool)) = &self.longest {
-            let input = Input::new(line).range(found.start()..).anchored(Anchored::Yes);
+        let input = Input::new(line).range(found.start()..).anchored(Anchored::Yes);
+        let end = match &self.longest {
             // The search fails only on an overfull cache, which is then cleared and refilled.
-            if let Ok(Some(half)) = dfa.try_search_fwd(&mut pool.get(), &input) {
-                end = half.offset();
+            Longest::Lazy(dfa, pool) => {
+                dfa.try_search_fwd(&mut pool.get(), &input).ok().flatten().map(|half| half.offset())
             }
-        }
-        Some((found.start(), end))
+            Longest::Simulated(vm) => {
+                let mut slots = [None; 2];
+                vm.search_slots(&mut vm.create_cache(), &input, &mut slots);
+                slots[1].map(|end| end.get())
+            }
+        };
+        Some((found.start(), end.unwrap_or(found.end())))
     }
 }
 
