@@ -23,7 +23,7 @@ pub struct Finder {
 /// From a start, runs on to the last end.
 #[derive(Debug)]
 enum Longest {
-    Lazy(DFA, CachePool),
+    Lazy(Box<DFA>, CachePool),
     /// For Unicode word boundaries, which a lazy DFA cannot follow: slower, and right.
     Simulated(Box<pikevm::PikeVM>),
 }
@@ -54,7 +54,7 @@ impl Finder {
         let longest = match lazy {
             Ok(dfa) => {
                 let maker = dfa.clone();
-                Longest::Lazy(dfa, Pool::new(Box::new(move || maker.create_cache())))
+                Longest::Lazy(Box::new(dfa), Pool::new(Box::new(move || maker.create_cache())))
             }
             Err(_) => {
                 let nfa = nfa(thompson::WhichCaptures::Implicit)?;

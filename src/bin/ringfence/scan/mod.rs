@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringfence::io::arena::Arena;
-use ringfence::io::engine::{self, Chosen};
+use ringfence::io::engine::{self, Chosen, EngineChoice};
 use ringfence::scan::chunk::STRIDE_BYTES;
 use ringfence::scan::feed::{FeedTotals, Scanned};
 use ringfence::scan::pattern::{Options, Patterns};
 use ringfence::scan::pipeline;
 use ringfence::scan::select::{Selection, Selector};
 
-use crate::common::Global;
+use crate::common::{self, Global};
 pub use args::Args;
 use args::When;
 use inputs::Roots;
@@ -114,6 +114,16 @@ fn drive<P: Printer>(
     let mut reads = engine::open(args.engine.into(), &arena)
         .map_err(|error| format!("no engine to read files with: {}", describe(&error)))?;
     let mut session = Session::open(global, patterns, &arena)?;
+    // To a person at a terminal; scripts ask with --stats.
+    if io::stderr().is_terminal() && !args.quiet && !args.no_messages {
+        let asked: EngineChoice = args.engine.into();
+        if asked == EngineChoice::Auto && reads.engine.name() == "threads" {
+            common::notice(format_args!("threads read the files: {}", reads.reason));
+        }
+        if session.copies() {
+            common::notice("the device cannot import the memory that is read into; text is copied");
+        }
+    }
 
     let terminal = io::stdout().is_terminal();
     let mut progress = Progress::new(args.quiet);

@@ -50,6 +50,11 @@ impl Session {
         Ok(Self { walks: Box::new(walks), runtime: Some(runtime), imported })
     }
 
+    /// Whether each chunk is copied to where the device reads it.
+    pub fn copies(&self) -> bool {
+        self.runtime.is_some() && !self.imported
+    }
+
     /// Slots, dispatches, mode and driver, in words.
     pub fn describe(&self) -> String {
         let Some(runtime) = &self.runtime else { return "the CPU twin, no device".to_owned() };
