@@ -259,7 +259,7 @@ impl Runtime {
     }
 
     /// Registers an automaton of OP_SCAN: rows of 256 words, each entry the word offset of a row, with
-    /// [`SCAN_REPORT`](crate::protocol::abi::scan::SCAN_REPORT) where a match is found. The kernel
+    /// [`SCAN_REPORT`] where a match is found. The kernel
     /// follows entries unchecked, so they are checked here.
     ///
     /// # Errors
