@@ -1,21 +1,12 @@
 //! The probe on whatever driver is installed, under the Khronos validation layer.
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Instant;
 
 use ringfence::probe::{Mode, Probe};
 use ringfence::vulkan::{Gpu, OpenOptions, VulkanError, validation};
-
-fn gpu() -> Arc<Gpu> {
-    match Gpu::open(&OpenOptions { device: None, validation: true }) {
-        Err(VulkanError::NoValidationLayer) => {
-            eprintln!("no validation layer: running without");
-            Gpu::open(&OpenOptions::default())
-        }
-        result => result,
-    }
-    .expect("a Vulkan 1.2 device")
-}
+use support::own_gpu as gpu;
 
 #[test]
 fn the_probe_measures_this_device() {

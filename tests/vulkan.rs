@@ -2,6 +2,8 @@
 //!
 //! Without the layer the tests run all the same, and say so.
 
+mod support;
+
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -10,28 +12,14 @@ use std::time::{Duration, Instant};
 
 use ringfence::vulkan::{
     BarrierKind, Buffer, Commands, ComputePipeline, DescriptorSet, Gpu, OpenOptions, PipelineOptions, Role,
-    Timeline, VulkanError, validation,
+    Timeline, VulkanError,
 };
+use support::{assert_silent, own_gpu as gpu};
 
 /// `b.words[i] = other.words[i] + ADD` for i < n, and the subgroup size at n; specialization
 /// constants 0 (local size) and 1 (ADD), push constants `{ uvec2 other; uint n; }`.
 const ADD: &[u8] = include_bytes!("vulkan/add.spv");
 const SPIN_GROUPS: u32 = 64;
-
-fn gpu() -> Arc<Gpu> {
-    match Gpu::open(&OpenOptions { device: None, validation: true }) {
-        Err(VulkanError::NoValidationLayer) => {
-            eprintln!("no validation layer: running without");
-            Gpu::open(&OpenOptions::default())
-        }
-        result => result,
-    }
-    .expect("a Vulkan 1.2 device")
-}
-
-fn assert_silent() {
-    assert_eq!(validation::messages(), Vec::<String>::new());
-}
 
 fn pipeline(gpu: &Arc<Gpu>, add: u32) -> ComputePipeline {
     let spirv: Vec<u32> = ADD.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
