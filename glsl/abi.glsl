@@ -115,16 +115,16 @@ const uint IO_STATUS_OK = 16u;
 const uint IO_STATUS_ERROR = 17u;
 
 // scan
-const uint SCAN_ROW_WORDS = 256u;
+const uint SCAN_ROW_WORDS = 272u;
 const uint SCAN_SKIP = 0u;
-const uint SCAN_START = 256u;
-const uint SCAN_REPORT = 0x80000000u;
-const uint SCAN_STREAMS_PER_LANE = 2u;
+const uint SCAN_START = 272u;
+const uint SCAN_MATCHED = 544u;
+const uint SCAN_STREAMS_PER_LANE = 4u;
 const uint SCAN_PIECE_ALIGN = 16u;
 const uint SCAN_TURN_BYTES = 16u;
 const uint SCAN_STREAM_SLACK = 64u;
-const uint SCAN_PIECE_MAX = 32768u;
-const uint SCAN_CLAIM_COST = 28672u;
+const uint SCAN_PIECE_MAX = 16384u;
+const uint SCAN_CLAIM_COST = 37120u;
 const uint SCAN_SERIAL_MAX = 49152u;
 const uint SCAN_CARRY_WORDS = 512u;
 const uint SCAN_PARALLEL = 0u;

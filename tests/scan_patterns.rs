@@ -5,9 +5,8 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use ringfence::protocol::abi::scan::SCAN_START;
 use ringfence::scan::pattern::{Options, Patterns};
-
-const START: u32 = 256;
 
 /// What grep prints, or `None` where it refuses the pattern.
 fn grep(flags: &[&str], pattern: &[u8], text: &[u8]) -> Option<Vec<u8>> {
@@ -43,14 +42,14 @@ fn ours(flags: &[&str], pattern: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     for line in text.split_inclusive(|b| *b == b'\n') {
         let body = line.strip_suffix(b"\n").unwrap_or(line);
-        let (mut state, mut hit) = (START, false);
+        let (mut state, mut hit) = (SCAN_START, false);
         for byte in body.iter().chain(b"\n") {
             let (next, report) = patterns.table().step(state, *byte);
             assert!(!(hit && report), "a line reports once");
             hit |= report;
             state = next;
         }
-        assert_eq!(state, START);
+        assert_eq!(state, SCAN_START);
         assert_eq!(
             hit,
             finder.is_match(body),

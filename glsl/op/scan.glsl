@@ -1,9 +1,10 @@
-// OP_SCAN: walks a chunk of text through a byte automaton, two streams a lane. Twin: src/twin/scan.rs,
+// OP_SCAN: walks a chunk of text through a byte automaton, four streams a lane. Twin: src/twin/scan.rs,
 // which also says what the table, the streams and the carries are.
 //
 // A wide opcode: the whole subgroup works on one slot. Two streams a lane hide the latency of the
 // table's loads. The fast loop takes 16 bytes of both streams a turn and holds nothing but the walk;
-// it is left, by all lanes together, when some lane has something to report (DESIGN facts 10, 21).
+// it is left, by all lanes together, when some lane has come to a match (DESIGN facts 10, 21): the row
+// that matches lead to keeps a stream until the end of the turn, so that no byte is looked at for it.
 // Matches go into the slot's own buffer, whose cursor is a register: one subgroup is one slot.
 
 // The same memory as Words, 16 bytes at a time; it is aligned like single words.
@@ -19,158 +20,170 @@ struct Scan {
     uint carries;
 };
 
-// One stream: reads [at, limit), and behind `end` only while a line of its own is undecided.
-struct Stream {
-    uint at;
-    uint end;
-    uint limit;
-    uint state;
+// The four streams of a lane. Each reads [at, limit), and behind `end` only while a line of its own is
+// undecided.
+struct Streams {
+    uvec4 at;
+    uvec4 end;
+    uvec4 limit;
+    uvec4 state;
 };
 
-bool scan_live(Stream s) { return s.at < s.limit && (s.at < s.end || s.state > SCAN_START); }
+bool scan_live(Streams s, int i) { return s.at[i] < s.limit[i] && (s.at[i] < s.end[i] || s.state[i] > SCAN_START); }
 
-void scan_append(Scan scan, inout uint index, uint mask, uint at, uint k) {
-    if ((mask >> k & 1) != 0) {
-        if (index < scan.capacity) scan.found.at[SCAN_CARRY_WORDS + index] = at + k;
-        index += 1;
-    }
+// Takes the lowest bit of each lane's `mask`, bit k for the position at + k, and appends it.
+void scan_report_lowest(inout Scan scan, inout uint mask, uint at) {
+    uvec4 who = subgroupBallot(mask != 0);
+    uint index = scan.matches + subgroupBallotExclusiveBitCount(who);
+    if (mask != 0 && index < scan.capacity) scan.found.at[SCAN_CARRY_WORDS + index] = at + findLSB(mask);
+    scan.matches += subgroupBallotBitCount(who);
+    mask &= mask - 1;
 }
 
-// Appends, for each lane and each set bit k of `mask`, the position at + k.
+// Appends the matches of up to four bytes from `at` on. Nearly always it is one of one lane.
 void scan_report(inout Scan scan, uint mask, uint at) {
-    uint n = bitCount(mask);
-    uint index = scan.matches + subgroupExclusiveAdd(n);
-    scan.matches += subgroupAdd(n);
-    scan_append(scan, index, mask, at, 0);
-    scan_append(scan, index, mask, at, 1);
-    scan_append(scan, index, mask, at, 2);
-    scan_append(scan, index, mask, at, 3);
-}
-
-void scan_byte(Scan scan, inout Stream s, uint base, uint word, uint k, inout uint mask) {
-    if (s.at == base + k && scan_live(s)) {
-        uint entry = scan.table.at[s.state + (word >> (8 * k) & 0xFF)];
-        mask |= (entry >> 31) << k;
-        s.state = entry & ~SCAN_REPORT;
-        s.at += 1;
+    scan_report_lowest(scan, mask, at);
+    if (subgroupAny(mask != 0)) {
+        scan_report_lowest(scan, mask, at);
+        scan_report_lowest(scan, mask, at);
+        scan_report_lowest(scan, mask, at);
     }
 }
 
-// The bytes of one word that a stream may still read, with every rule looked at for each of them.
-uint scan_word(Scan scan, inout Stream s) {
-    uint base = s.at & ~3u;
-    uint word = scan.text.at[base >> 2];
-    uint mask = 0;
-    scan_byte(scan, s, base, word, 0, mask);
-    scan_byte(scan, s, base, word, 1, mask);
-    scan_byte(scan, s, base, word, 2, mask);
-    scan_byte(scan, s, base, word, 3, mask);
-    return mask;
+// One byte. A match is bit k of `mask`, and the stream goes on where its line is skipped.
+void scan_mark(Scan scan, inout uint state, uint byte, uint k, inout uint mask) {
+    uint next = scan.table.at[state + byte];
+    bool matched = next == SCAN_MATCHED;
+    mask |= matched ? 1u << k : 0;
+    state = !matched ? next : byte == 10 ? SCAN_START : SCAN_SKIP;
 }
 
-// One byte of a stream in the fast loop: the next state, and the flag gathered in `seen`.
-uint scan_step(Scan scan, uint state, uint byte, inout uint seen) {
-    uint entry = scan.table.at[state + byte];
-    seen |= entry;
-    return entry & ~SCAN_REPORT;
-}
-
-// Four bytes of both streams, interleaved: the loads of one hide those of the other.
-void scan_pair(Scan scan, uint wa, uint wb, inout uint sa, inout uint sb, inout uint seen_a, inout uint seen_b) {
-    sa = scan_step(scan, sa, wa & 0xFF, seen_a);
-    sb = scan_step(scan, sb, wb & 0xFF, seen_b);
-    sa = scan_step(scan, sa, wa >> 8 & 0xFF, seen_a);
-    sb = scan_step(scan, sb, wb >> 8 & 0xFF, seen_b);
-    sa = scan_step(scan, sa, wa >> 16 & 0xFF, seen_a);
-    sb = scan_step(scan, sb, wb >> 16 & 0xFF, seen_b);
-    sa = scan_step(scan, sa, wa >> 24, seen_a);
-    sb = scan_step(scan, sb, wb >> 24, seen_b);
-}
-
-// Word by word until both streams are done, or have reached `limit_a` and `limit_b`: ends of pieces,
-// lines that go on behind them, and turns with something to report.
-void scan_slow(inout Scan scan, inout Stream a, inout Stream b, uint limit_a, uint limit_b) {
-    uint own_a = a.limit;
-    uint own_b = b.limit;
-    a.limit = limit_a;
-    b.limit = limit_b;
-    while (subgroupAny(scan_live(a) || scan_live(b))) {
-        uint ma = 0;
-        uint mb = 0;
-        uint base_a = a.at & ~3u;
-        uint base_b = b.at & ~3u;
-        if (scan_live(a)) ma = scan_word(scan, a);
-        if (scan_live(b)) mb = scan_word(scan, b);
-        if (subgroupAny((ma | mb) != 0)) {
-            scan_report(scan, ma, base_a);
-            scan_report(scan, mb, base_b);
+// Finds the matches of a turn. `ahead` has the streams' states behind it, SCAN_MATCHED where the turn
+// has some; those are walked again, a word at a time, each lane by itself.
+void scan_resolve(inout Scan scan, inout Streams s, uvec4 ahead) {
+    uint left = 0; // bytes of the turn behind those that were walked
+    while (subgroupAny(any(equal(ahead, uvec4(SCAN_MATCHED))))) {
+        bvec4 matched = equal(ahead, uvec4(SCAN_MATCHED));
+        int i = matched.x ? 0 : matched.y ? 1 : matched.z ? 2 : 3;
+        uint mask = 0;
+        uint at = s.at[i] + left;
+        if (any(matched)) {
+            uint word = scan.text.at[at >> 2];
+            uint state = s.state[i];
+            scan_mark(scan, state, word & 0xFF, 0, mask);
+            scan_mark(scan, state, word >> 8 & 0xFF, 1, mask);
+            scan_mark(scan, state, word >> 16 & 0xFF, 2, mask);
+            scan_mark(scan, state, word >> 24, 3, mask);
+            s.state[i] = state;
+            left = (left + 4) % SCAN_TURN_BYTES;
+            if (left == 0) ahead[i] = state;
         }
+        if (subgroupAny(mask != 0)) scan_report(scan, mask, at);
         charge(1);
     }
-    a.limit = own_a;
-    b.limit = own_b;
+    s.state = ahead;
+    s.at += SCAN_TURN_BYTES;
 }
 
-// The first `turns` turns of 16 bytes pass no stream's end, and are walked by the fast loop. A turn in
-// which some lane has something to report is walked again, word by word; so is all that follows.
-void scan_walk(inout Scan scan, inout Stream a, inout Stream b, bool walks, bool pair, uint turns) {
-    bool hit = true;
-    while (hit) {
-        uint na = a.at / SCAN_TURN_BYTES; // with turns to walk, streams begin at whole ones
-        uint nb = b.at / SCAN_TURN_BYTES;
-        uint wa = na;
-        uint wb = nb;
-        uint sa = a.state;
-        uint sb = b.state;
-        hit = false;
+// One byte of a stream, with every rule looked at.
+void scan_byte(inout Scan scan, inout Streams s, int i) {
+    uint mask = 0;
+    uint at = s.at[i];
+    if (scan_live(s, i)) {
+        scan_mark(scan, s.state[i], scan.text.at[at >> 2] >> (8 * (at & 3)) & 0xFF, 0, mask);
+        s.at[i] += 1;
+    }
+    if (subgroupAny(mask != 0)) scan_report_lowest(scan, mask, at);
+}
+
+// Byte by byte until all streams are done: the ends of their pieces, and the lines that go on behind.
+void scan_tail(inout Scan scan, inout Streams s) {
+    while (subgroupAny(scan_live(s, 0) || scan_live(s, 1) || scan_live(s, 2) || scan_live(s, 3))) {
+        scan_byte(scan, s, 0);
+        scan_byte(scan, s, 1);
+        scan_byte(scan, s, 2);
+        scan_byte(scan, s, 3);
+        charge(1);
+    }
+}
+
+// One byte of each stream in the fast loop: four chains of loads, each of which hides the others.
+void scan_step(Scan scan, uvec4 bytes, inout uvec4 state) {
+    state.x = scan.table.at[state.x + bytes.x];
+    state.y = scan.table.at[state.y + bytes.y];
+    state.z = scan.table.at[state.z + bytes.z];
+    state.w = scan.table.at[state.w + bytes.w];
+}
+
+void scan_word(Scan scan, uvec4 words, inout uvec4 state) {
+    scan_step(scan, words & 0xFF, state);
+    scan_step(scan, words >> 8 & 0xFF, state);
+    scan_step(scan, words >> 16 & 0xFF, state);
+    scan_step(scan, words >> 24, state);
+}
+
+// The first `turns` turns of 16 bytes pass no stream's end, and are walked by the fast loop.
+void scan_walk(inout Scan scan, inout Streams s, bool walks, bool parallel, uint turns) {
+    while (turns != 0) {
+        uvec4 n = s.at / SCAN_TURN_BYTES; // with turns to walk, streams begin at whole ones
+        uint walked = 0;
+        uvec4 ahead = s.state;
+        bool hit = false;
         while (turns != 0 && !hit) {
-            uint seen_a = 0;
-            uint seen_b = 0;
-            uint ka = sa;
-            uint kb = sb;
+            ahead = s.state;
             if (walks) {
-                uvec4 ta = scan.turns.at[wa];
-                uvec4 tb = scan.turns.at[wb];
-                scan_pair(scan, ta.x, tb.x, ka, kb, seen_a, seen_b);
-                scan_pair(scan, ta.y, tb.y, ka, kb, seen_a, seen_b);
-                scan_pair(scan, ta.z, tb.z, ka, kb, seen_a, seen_b);
-                scan_pair(scan, ta.w, tb.w, ka, kb, seen_a, seen_b);
+                uvec4 a = scan.turns.at[n.x + walked];
+                uvec4 b = scan.turns.at[n.y + walked];
+                uvec4 c = scan.turns.at[n.z + walked];
+                uvec4 d = scan.turns.at[n.w + walked];
+                scan_word(scan, uvec4(a.x, b.x, c.x, d.x), ahead);
+                scan_word(scan, uvec4(a.y, b.y, c.y, d.y), ahead);
+                scan_word(scan, uvec4(a.z, b.z, c.z, d.z), ahead);
+                scan_word(scan, uvec4(a.w, b.w, c.w, d.w), ahead);
             }
-            hit = subgroupAny(((seen_a | (pair ? seen_b : 0)) & SCAN_REPORT) != 0);
+            if (!parallel) ahead.yzw = uvec3(SCAN_SKIP);
+            hit = subgroupAny(any(equal(ahead, uvec4(SCAN_MATCHED))));
             if (!hit) {
-                sa = ka;
-                sb = pair ? kb : SCAN_SKIP;
-                wa += 1;
-                wb += 1;
+                s.state = ahead;
+                walked += 1;
             }
             turns -= 1;
             charge(1);
         }
-        a.at += SCAN_TURN_BYTES * (wa - na);
-        b.at += SCAN_TURN_BYTES * (wb - nb);
-        a.state = sa;
-        b.state = sb;
-        scan_slow(scan, a, b, hit ? a.at + SCAN_TURN_BYTES : a.limit, hit ? b.at + SCAN_TURN_BYTES : b.limit);
+        s.at += SCAN_TURN_BYTES * walked;
+        if (hit) scan_resolve(scan, s, ahead);
         charge(3); // this turn, and the last look of each of the two loops inside
     }
+    scan_tail(scan, s);
 }
 
-void scan_carry(inout Scan scan, Stream s) {
-    bool undecided = s.state > SCAN_START;
+void scan_carry(inout Scan scan, Streams s, int i) {
+    bool undecided = s.state[i] > SCAN_START;
     uvec4 who = subgroupBallot(undecided);
     uint index = scan.carries + subgroupBallotExclusiveBitCount(who);
     if (undecided && 2 * index + 1 < SCAN_CARRY_WORDS) {
-        scan.found.at[2 * index] = s.at;
-        scan.found.at[2 * index + 1] = s.state;
+        scan.found.at[2 * index] = s.at[i];
+        scan.found.at[2 * index + 1] = s.state[i];
     }
     scan.carries += subgroupBallotBitCount(who);
 }
 
-Stream scan_stream(Scan scan, uint index, uint piece, uint len, uint state) {
-    uint begin = min(index * piece, len);
+uint scan_first_state(Scan scan, uint begin) {
     bool starts = begin > 0 && (scan.text.at[(begin - 1) >> 2] >> 24) == 10; // pieces begin at words
-    return Stream(begin, min(begin + piece, len), min(begin + 2 * piece + SCAN_STREAM_SLACK, len),
-                  index == 0 ? state : starts ? SCAN_START : SCAN_SKIP);
+    return starts ? SCAN_START : SCAN_SKIP;
+}
+
+// The streams of a lane lie a subgroup apart, so that the lanes read next to each other.
+Streams scan_streams(Scan scan, uint piece, uint len, uint state) {
+    uvec4 index = gl_SubgroupInvocationID + gl_SubgroupSize * uvec4(0, 1, 2, 3);
+    Streams s;
+    s.at = min(index * piece, uvec4(len));
+    s.end = min(s.at + piece, uvec4(len));
+    s.limit = min(s.at + 2 * piece + SCAN_STREAM_SLACK, uvec4(len));
+    s.state = uvec4(scan_first_state(scan, s.at.x), scan_first_state(scan, s.at.y),
+                    scan_first_state(scan, s.at.z), scan_first_state(scan, s.at.w));
+    if (index.x == 0) s.state.x = state;
+    return s;
 }
 
 uvec2 address_plus(uvec2 address, uint bytes) {
@@ -198,14 +211,14 @@ Outcome op_scan(uint slot) {
     if ((offset & 3) != 0 || offset >> 2 > text.z) return bad_operand(1);
     uint streams = SCAN_STREAMS_PER_LANE * gl_SubgroupSize;
     if (len > SCAN_PIECE_MAX * streams || (len + 3) >> 2 > text.z - (offset >> 2)) return bad_operand(2);
-    if (table.z < 2 * SCAN_ROW_WORDS || (table.w & RESOURCE_SCAN) == 0) return bad_operand(3);
+    if (table.z < 3 * SCAN_ROW_WORDS || (table.w & RESOURCE_SCAN) == 0) return bad_operand(3);
     if (state % SCAN_ROW_WORDS != 0 || state > table.z - SCAN_ROW_WORDS) return bad_operand(4);
     if ((found.w & RESOURCE_WRITE) == 0) return bad_operand(5);
     if (found_at > found.z || found.z - found_at < SCAN_CARRY_WORDS) return bad_operand(6);
     if (capacity > found.z - found_at - SCAN_CARRY_WORDS) return bad_operand(7);
     if (walk > SCAN_SERIAL) return bad_operand(8);
     if (walk == SCAN_SERIAL && last > len) return bad_operand(10);
-    if (walk == SCAN_SERIAL && first > last) return bad_operand(9);
+    if (walk == SCAN_SERIAL && (first > last || first % SCAN_TURN_BYTES != 0)) return bad_operand(9);
 
     Scan scan;
     scan.text = Words(address_plus(text.xy, offset));
@@ -217,31 +230,33 @@ Outcome op_scan(uint slot) {
     scan.matches = 0;
     scan.carries = 0;
 
-    Stream a = Stream(0, 0, 0, SCAN_SKIP);
-    Stream b = a;
+    Streams s = Streams(uvec4(0), uvec4(0), uvec4(0), uvec4(SCAN_SKIP));
     uint turns = 0;
     bool walks = true;
     if (walk == SCAN_SERIAL) {
-        // One lane walks, and only its first stream: the other goes along in the fast loop and never
-        // reports. Idle lanes are masked, since drivers that gather lane by lane are the faster the fewer
+        // One lane walks, and only its first stream: the others go along in the fast loop and never
+        // match. Idle lanes are masked, since drivers that gather lane by lane are the faster the fewer
         // there are.
         uint limit = min(first + SCAN_SERIAL_MAX, last);
         walks = gl_SubgroupInvocationID == 0;
+        s.at = uvec4(first);
         if (walks) {
-            a = Stream(first, limit, limit, state);
-            b = Stream(first, 0, 0, SCAN_SKIP);
+            s.end.x = limit;
+            s.limit.x = limit;
+            s.state.x = state;
         }
-        // Carries stand at whole turns, unless a producer forged one.
-        if (first % SCAN_TURN_BYTES == 0) turns = (limit - first) / SCAN_TURN_BYTES;
+        turns = (limit - first) / SCAN_TURN_BYTES;
     } else {
         uint piece = (len + streams - 1) / streams;
         piece = (piece + SCAN_PIECE_ALIGN - 1) / SCAN_PIECE_ALIGN * SCAN_PIECE_ALIGN;
-        a = scan_stream(scan, gl_SubgroupInvocationID, piece, len, state);
-        b = scan_stream(scan, gl_SubgroupInvocationID + gl_SubgroupSize, piece, len, state);
-        turns = subgroupMin(min(a.end - a.at, b.end - b.at)) / SCAN_TURN_BYTES;
+        s = scan_streams(scan, piece, len, state);
+        uvec4 left = s.end - s.at;
+        turns = subgroupMin(min(min(left.x, left.y), min(left.z, left.w))) / SCAN_TURN_BYTES;
     }
-    scan_walk(scan, a, b, walks, walk == SCAN_PARALLEL, turns);
-    scan_carry(scan, a);
-    scan_carry(scan, b);
+    scan_walk(scan, s, walks, walk == SCAN_PARALLEL, turns);
+    scan_carry(scan, s, 0);
+    scan_carry(scan, s, 1);
+    scan_carry(scan, s, 2);
+    scan_carry(scan, s, 3);
     return Outcome(0, 0, scan.matches, scan.carries);
 }

@@ -346,27 +346,28 @@ pub mod spec {
 /// Text scan: table, streams and match buffer of `OP_SCAN` (docs/scan.md).
 pub mod scan {
     abi! { ABI:
-        /// Words of a state's row, one for each byte value.
-        SCAN_ROW_WORDS = 256;
+        /// Words from a state's row to the next: one for each byte value, and one cache line more. Rows at a
+        /// power of two would share a few sets of every cache.
+        SCAN_ROW_WORDS = 272;
         /// Row of the state that waits for the next line feed.
         SCAN_SKIP = 0;
         /// Row of the state at the start of a line; only a line feed leads there.
-        SCAN_START = 256;
-        /// Set in a table entry on whose transition a line's match is found.
-        SCAN_REPORT = 0x8000_0000;
+        SCAN_START = 272;
+        /// Row that every transition leads to on which a line's match is found; it leads only to itself.
+        SCAN_MATCHED = 544;
         /// Streams that a lane interleaves.
-        SCAN_STREAMS_PER_LANE = 2;
+        SCAN_STREAMS_PER_LANE = 4;
         /// A stream's piece is a multiple of this many bytes.
         SCAN_PIECE_ALIGN = 16;
-        /// Bytes of each stream that a turn of the fast loop takes.
+        /// Bytes of each stream that a turn of the fast loop takes. Carries stand at multiples of it.
         SCAN_TURN_BYTES = 16;
         /// A stream reads at most two pieces and this many bytes more.
         SCAN_STREAM_SLACK = 64;
         /// Largest piece: a chunk has at most this many bytes for each stream.
-        SCAN_PIECE_MAX = 32_768;
-        /// Loop turns that the dearest scan slot can cost: of a piece, eight for each fast turn, if all of
-        /// them report; of what a stream reads behind it, one for each word.
-        SCAN_CLAIM_COST = 28_672;
+        SCAN_PIECE_MAX = 16_384;
+        /// Loop turns that the dearest scan slot can cost: of a piece, twenty for each fast turn, if all
+        /// streams of a lane match in all of them; of what a stream reads behind it, one for each byte.
+        SCAN_CLAIM_COST = 37_120;
         /// Most bytes that a serial slot reads.
         SCAN_SERIAL_MAX = 49_152;
         /// Words of the carry area at the head of a match buffer, two for each carry.

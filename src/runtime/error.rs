@@ -45,7 +45,7 @@ pub enum RuntimeError {
     },
     /// A table of OP_SCAN that leads out of itself.
     #[error(
-        "entry {at} of the table is {entry:#x}, which is not the start of one of its {rows} rows of 256 words; build tables with scan::table"
+        "entry {at} of the table is {entry:#x}, which is not the start of one of its {rows} rows, or leads out of the row for matches; build tables with scan::table"
     )]
     BadTable {
         /// Index of the entry, in words.

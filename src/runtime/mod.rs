@@ -64,7 +64,7 @@ use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBat
 use crate::kernel::Module;
 use crate::probe::{self, Probe};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
-use crate::protocol::abi::scan::{SCAN_REPORT, SCAN_ROW_WORDS};
+use crate::protocol::abi::scan::{SCAN_MATCHED, SCAN_ROW_WORDS};
 use crate::readback::Readback;
 use crate::vulkan::{Buffer, Gpu, Role, Timeline};
 
@@ -258,19 +258,20 @@ impl Runtime {
         Resource::register(&self.shared, self.shared.table_buffer(words)?, Access::Read)
     }
 
-    /// Registers an automaton of OP_SCAN: rows of 256 words, each entry the word offset of a row, with
-    /// [`SCAN_REPORT`] where a match is found. The kernel
-    /// follows entries unchecked, so they are checked here.
+    /// Registers an automaton of OP_SCAN, a table by the rules of [`twin::scan`](crate::twin::scan). The
+    /// kernel follows entries unchecked, so they are checked here.
     ///
     /// # Errors
-    /// [`RuntimeError::BadTable`] for an entry that leads elsewhere; as [`table`](Self::table).
+    /// [`RuntimeError::BadTable`] for an entry that is not the offset of a row, or leads out of the row
+    /// [`SCAN_MATCHED`]; as [`table`](Self::table).
     pub fn scan_table(&self, words: &[u32]) -> Result<Resource, RuntimeError> {
-        let rows = words.len() / SCAN_ROW_WORDS as usize;
-        let leads = |entry: u32| {
-            let state = entry & !SCAN_REPORT;
-            state.is_multiple_of(SCAN_ROW_WORDS) && ((state / SCAN_ROW_WORDS) as usize) < rows
+        let row = SCAN_ROW_WORDS as usize;
+        let rows = words.len() / row;
+        let good = |at: usize, entry: u32| {
+            let leads = entry.is_multiple_of(SCAN_ROW_WORDS) && ((entry / SCAN_ROW_WORDS) as usize) < rows;
+            leads && (entry == SCAN_MATCHED || at / row != (SCAN_MATCHED / SCAN_ROW_WORDS) as usize)
         };
-        if let Some(at) = words.iter().position(|entry| !leads(*entry)) {
+        if let Some(at) = (0..words.len()).find(|at| !good(*at, words[*at])) {
             return Err(RuntimeError::BadTable { at, entry: words[at], rows });
         }
         Resource::register(&self.shared, self.shared.table_buffer(words)?, Access::Scan)

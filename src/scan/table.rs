@@ -1,6 +1,7 @@
-//! The automaton as the kernel reads it: rows of 256 words (the rules are in [`crate::twin::scan`]).
+//! The automaton as the kernel reads it: a row for each state (the rules are in [`crate::twin::scan`]).
 
-use crate::protocol::abi::scan::{SCAN_REPORT, SCAN_ROW_WORDS, SCAN_SKIP, SCAN_START};
+use crate::protocol::abi::scan::{SCAN_MATCHED, SCAN_ROW_WORDS, SCAN_SKIP, SCAN_START};
+use crate::twin::scan::step;
 
 /// Default limit for the size of a table in bytes.
 pub const DEFAULT_SIZE_LIMIT: usize = 64 << 20;
@@ -39,8 +40,7 @@ impl Table {
 
     /// The state after `byte`, and whether a match is found on it.
     pub fn step(&self, state: u32, byte: u8) -> (u32, bool) {
-        let entry = self.words[state as usize + usize::from(byte)];
-        (entry & !SCAN_REPORT, entry & SCAN_REPORT != 0)
+        step(&self.words, state, byte)
     }
 }
 
@@ -69,28 +69,32 @@ pub fn build<S: Copy + Eq + std::hash::Hash>(
     // only a line feed may lead to it. Hence the start state can have a second row.
     let mut rows = std::collections::HashMap::new();
     let mut states = vec![start];
-    let mut words = vec![SCAN_SKIP; ROW];
-    words[usize::from(b'\n')] = SCAN_START;
+    let mut words = vec![SCAN_SKIP; 3 * ROW];
+    words[SCAN_SKIP as usize + usize::from(b'\n')] = SCAN_START;
+    words[SCAN_MATCHED as usize..].fill(SCAN_MATCHED);
+    // A state is a number of 32 bits.
+    let limit = limit.min(u32::MAX as usize - ROW);
     let mut at = 0;
     while let Some(&state) = states.get(at) {
-        at += 1;
-        // Bit 31 is taken, so a state cannot lie beyond that many words.
-        let most = limit.min(SCAN_REPORT as usize * 4);
-        if (words.len() + ROW) * 4 > most {
-            return Err(TableTooBig { limit: most });
+        // START, then behind MATCHED the other states in the order of their discovery: what is near the
+        // start is walked most, and lies together.
+        let row = if at == 0 { SCAN_START as usize } else { words.len() };
+        words.resize(words.len().max(row + ROW), SCAN_SKIP);
+        if words.len() * 4 > limit {
+            return Err(TableTooBig { limit });
         }
+        at += 1;
         for byte in 0..=255u8 {
-            let next = step(state, byte);
-            let report = if next == Next::Match { SCAN_REPORT } else { 0 };
-            words.push(match next {
-                _ if byte == b'\n' => SCAN_START | report,
-                Next::Match | Next::Dead => SCAN_SKIP | report,
+            words[row + usize::from(byte)] = match step(state, byte) {
+                Next::Match => SCAN_MATCHED,
+                _ if byte == b'\n' => SCAN_START,
+                Next::Dead => SCAN_SKIP,
                 Next::State(next) => *rows.entry(next).or_insert_with(|| {
                     states.push(next);
-                    // Row 0 is SKIP; the states lie behind it in the order of their discovery.
-                    (states.len() * ROW) as u32
+                    // SKIP and MATCHED are no states of the automaton, and START is its first.
+                    ((states.len() + 1) * ROW) as u32
                 }),
-            });
+            };
         }
     }
     Ok(Table { words })

@@ -3,14 +3,16 @@
 //! The twin goes by single bytes where the kernel goes by words, and runs the streams one after
 //! another where the kernel interleaves them; what they report is the same set.
 //!
-//! **Table.** Rows of 256 words; a state is the word offset of its row. An entry is the next
-//! state, with [`SCAN_REPORT`] set when a line's match is found on that transition. The rules:
+//! **Table.** Rows of [`SCAN_ROW_WORDS`], of which the first 256 are the transitions by byte; a state is
+//! the word offset of its row, and an entry is the next state. The rules:
 //!
 //! - row [`SCAN_SKIP`] leads to itself on every byte but `\n`, and never reports: its line is
 //!   decided, or belongs to another stream;
 //! - `\n` leads to [`SCAN_START`] from every row, and nothing else leads there, so a state says by
 //!   itself whether a line ended just before it;
-//! - a reporting entry leads to SKIP (START on `\n`), so a line reports once at most.
+//! - a transition on which a line's match is found leads to [`SCAN_MATCHED`], whose row leads only to
+//!   itself. A stream is never left there: it goes on in SKIP, in START on `\n`, so that a line
+//!   matches once at most. The fast loop of the kernel need not look at single bytes for that.
 //!
 //! **Streams.** A stream owns the lines that start in its piece, stream 0 also the line that the
 //! start state continues. The byte before its piece tells whether a line starts right there.
@@ -24,18 +26,18 @@
 //! START if this one ends in `\n`, else in SKIP.
 
 use crate::protocol::abi::scan::{
-    SCAN_PIECE_ALIGN, SCAN_REPORT, SCAN_ROW_WORDS, SCAN_SERIAL_MAX, SCAN_SKIP, SCAN_START, SCAN_STREAM_SLACK,
-    SCAN_STREAMS_PER_LANE,
+    SCAN_MATCHED, SCAN_PIECE_ALIGN, SCAN_ROW_WORDS, SCAN_SERIAL_MAX, SCAN_SKIP, SCAN_START,
+    SCAN_STREAM_SLACK, SCAN_STREAMS_PER_LANE, SCAN_TURN_BYTES,
 };
 
 /// How a chunk is to be walked; the value of `a8` with what belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
-    /// `a8 = SCAN_PARALLEL`: two streams a lane, each at its own piece.
+    /// `a8 = SCAN_PARALLEL`: all lanes, each stream at its own piece.
     Parallel,
     /// `a8 = SCAN_SERIAL`: one stream takes up a carry.
     Serial {
-        /// `a9`: the first byte to read.
+        /// `a9`: the first byte to read, where carries stand: at a multiple of [`SCAN_TURN_BYTES`].
         first: u32,
         /// `a10`: the byte to stop at, at most the chunk's length. The lines behind the carried one
         /// belong to other streams, so a host stops right behind its line feed: [`line_end`].
@@ -93,7 +95,9 @@ pub fn execute(
     lanes: u32,
 ) -> Result<Outcome, BadArgument> {
     let len = u32::try_from(text.len()).map_err(|_| BadArgument(2))?;
-    if !state.is_multiple_of(SCAN_ROW_WORDS) || u64::from(state) + 256 > table.len() as u64 {
+    if !state.is_multiple_of(SCAN_ROW_WORDS)
+        || u64::from(state) + u64::from(SCAN_ROW_WORDS) > table.len() as u64
+    {
         return Err(BadArgument(4));
     }
     let mut out = Outcome::default();
@@ -116,7 +120,7 @@ pub fn execute(
             if end > len {
                 return Err(BadArgument(10));
             }
-            if first > end {
+            if first > end || !first.is_multiple_of(SCAN_TURN_BYTES) {
                 return Err(BadArgument(9));
             }
             let limit = first.saturating_add(SCAN_SERIAL_MAX).min(end);
@@ -124,6 +128,16 @@ pub fn execute(
         }
     }
     Ok(out)
+}
+
+/// The state after `byte`, and whether a line's match is found on it.
+#[inline]
+pub fn step(table: &[u32], state: u32, byte: u8) -> (u32, bool) {
+    match table[state as usize + usize::from(byte)] {
+        SCAN_MATCHED if byte == b'\n' => (SCAN_START, true),
+        SCAN_MATCHED => (SCAN_SKIP, true),
+        next => (next, false),
+    }
 }
 
 /// Where a stream reads: it starts at `begin`, owns lines that start before `end`, and reads no
@@ -137,11 +151,11 @@ struct Span {
 fn run(text: &[u8], table: &[u32], span: Span, mut state: u32, out: &mut Outcome) {
     let mut at = span.begin;
     while at < span.limit && (at < span.end || state > SCAN_START) {
-        let entry = table[(state + u32::from(text[at as usize])) as usize];
-        if entry & SCAN_REPORT != 0 {
+        let (next, matched) = step(table, state, text[at as usize]);
+        if matched {
             out.matches.push(at);
         }
-        state = entry & !SCAN_REPORT;
+        state = next;
         at += 1;
     }
     if state > SCAN_START {
@@ -154,20 +168,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A random automaton that obeys the rules; `n` rows besides SKIP and START.
+    /// A random automaton that obeys the rules; `n` rows besides SKIP, START and MATCHED.
     fn table(n: u32, seeds: &[u32]) -> Vec<u32> {
-        let rows = n + 2;
+        let rows = n + 3;
         let mut words = vec![SCAN_SKIP; (rows * SCAN_ROW_WORDS) as usize];
         for row in 0..rows {
-            for byte in 0..SCAN_ROW_WORDS {
+            for byte in 0..256 {
                 let seed = seeds[((row * 7 + byte) as usize) % seeds.len()];
-                let report = if row > 0 && seed.is_multiple_of(5) { SCAN_REPORT } else { 0 };
                 words[(row * SCAN_ROW_WORDS + byte) as usize] = match byte {
-                    10 => SCAN_START | report,
-                    _ if row == 0 || report != 0 => SCAN_SKIP | report,
-                    // 1 stands for SKIP here: nothing but a line feed leads to START.
+                    _ if row == 2 || row > 0 && seed.is_multiple_of(5) => SCAN_MATCHED,
+                    10 => SCAN_START,
+                    _ if row == 0 => SCAN_SKIP,
+                    // 1 and 2 stand for SKIP here: nothing but a line feed leads to START.
                     _ => match (seed / 5) % rows {
-                        0 | 1 => SCAN_SKIP,
+                        0..=2 => SCAN_SKIP,
                         next => next * SCAN_ROW_WORDS,
                     },
                 };
@@ -180,11 +194,11 @@ mod tests {
     fn naive(text: &[u8], table: &[u32]) -> (Vec<u32>, u32) {
         let (mut state, mut matches) = (SCAN_START, Vec::new());
         for (at, byte) in text.iter().enumerate() {
-            let entry = table[state as usize + usize::from(*byte)];
-            if entry & SCAN_REPORT != 0 {
+            let (next, matched) = step(table, state, *byte);
+            if matched {
                 matches.push(at as u32);
             }
-            state = entry & !SCAN_REPORT;
+            state = next;
         }
         (matches, state)
     }
@@ -243,14 +257,15 @@ mod tests {
 
     #[test]
     fn a_serial_slot_stops_at_its_limit() {
-        // Row 2 keeps to itself: an undecided line without end.
+        // Row 3 keeps to itself: an undecided line without end.
+        const KEEPS: u32 = 3 * SCAN_ROW_WORDS;
         let mut words = table(1, &[1]);
-        words[512..768].fill(512);
-        words[512 + 10] = SCAN_START;
+        words[KEEPS as usize..].fill(KEEPS);
+        words[KEEPS as usize + 10] = SCAN_START;
         let text = vec![b'x'; 200_000];
-        let walk = Walk::Serial { first: 3, end: 200_000 };
-        let out = execute(&text, &words, 512, walk, 8).unwrap();
-        assert_eq!(out.carries, [Carry { position: 3 + SCAN_SERIAL_MAX, state: 512 }]);
+        let walk = Walk::Serial { first: 32, end: 200_000 };
+        let out = execute(&text, &words, KEEPS, walk, 8).unwrap();
+        assert_eq!(out.carries, [Carry { position: 32 + SCAN_SERIAL_MAX, state: KEEPS }]);
     }
 
     #[test]
@@ -258,9 +273,10 @@ mod tests {
         let words = table(1, &[1]);
         let cases = [
             (1, Walk::Parallel, 4),
-            (768, Walk::Parallel, 4),
-            (256, Walk::Serial { first: 0, end: 5 }, 10),
-            (256, Walk::Serial { first: 4, end: 3 }, 9),
+            (4 * SCAN_ROW_WORDS, Walk::Parallel, 4),
+            (SCAN_START, Walk::Serial { first: 0, end: 5 }, 10),
+            (SCAN_START, Walk::Serial { first: 16, end: 3 }, 9),
+            (SCAN_START, Walk::Serial { first: 4, end: 4 }, 9),
         ];
         for (state, walk, argument) in cases {
             assert_eq!(execute(b"abcd", &words, state, walk, 8), Err(BadArgument(argument)), "{walk:?}");

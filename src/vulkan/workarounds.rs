@@ -12,24 +12,16 @@ pub struct Workarounds {
     /// all loops of a workgroup together and stops at 65,535 (LP_MAX_TGSI_LOOP_ITERATIONS of its
     /// code generator); Mesa 25.0 has no such limit. Versions between are taken to have it.
     pub loop_limit: Option<u32>,
-    /// Large lookup tables are read faster as storage buffers than through a buffer reference
-    /// (lavapipe 22.3: 1.6 times; later ones and SwiftShader the other way round).
-    pub tables_as_ssbo: bool,
     /// Branches are masked rather than jumped over, so code that is not executed costs time, and
     /// the smallest kernel is the fastest one (lavapipe 22.3, SwiftShader).
     pub masks_branches: bool,
     /// The driver runs a pool of threads whose size LP_NUM_THREADS sets when the device is made
     /// (lavapipe). More of them than workers cost milliseconds at the 99th percentile.
     pub pool_threads: bool,
-    /// Pinning threads to cores makes live latency seconds (SwiftShader schedules its own).
-    pub no_affinity: bool,
     /// Workers run on the host's cores: a worker that spins takes a core from the host.
     pub workers_use_cores: bool,
     /// The VkPipelineCache holds a header only, so keeping it on disk saves nothing (CPU drivers).
     pub pipeline_cache_useless: bool,
-    /// Subgroups of one workgroup run one after another, so they can't wait for each other (CPU
-    /// drivers).
-    pub subgroups_serial: bool,
 }
 
 /// The limit of lavapipe's loops, in iterations.
@@ -45,13 +37,10 @@ impl Workarounds {
         let old_lavapipe = lavapipe && mesa_version(&info.driver_info) < Some((25, 0));
         Self {
             loop_limit: old_lavapipe.then_some(LAVAPIPE_LOOP_LIMIT),
-            tables_as_ssbo: old_lavapipe,
             masks_branches: old_lavapipe || swiftshader,
             pool_threads: lavapipe,
-            no_affinity: swiftshader,
             workers_use_cores: info.is_cpu(),
             pipeline_cache_useless: info.is_cpu(),
-            subgroups_serial: info.is_cpu(),
         }
     }
 }
