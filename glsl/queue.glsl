@@ -1,8 +1,8 @@
 // The completion queue, written by the device alone (PROTOCOL section 9).
 //
-// An entry is four words, each with the lap of its position, so that one read in part is never taken
-// for whole. A small result fills two of them; the others are brought up to date every
-// COMPLETION_REFRESH_LAPS laps, before their old laps could come round again.
+// An entry is two words, and two more for a large result in an array behind, each with the lap of its
+// position, so that one read in part is never taken for whole. The long words are also brought up to
+// date every COMPLETION_REFRESH_LAPS laps, before their old laps could come round again.
 #ifndef QUEUE_GLSL
 #define QUEUE_GLSL
 
@@ -31,8 +31,10 @@ void complete(bool mine, uint slot, Outcome o) {
         store_relaxed_completion(at, tag | (kind << COMPLETION_KIND_SHIFT) | slot);
         store_relaxed_completion(at + 1, tag | second);
         if (kind == COMPLETION_LONG || lap % COMPLETION_REFRESH_LAPS == 0) {
-            store_relaxed_completion(at + 2, tag | (o.lo >> 24) | ((o.hi & 0xFFFF) << 8));
-            store_relaxed_completion(at + 3, tag | (o.hi >> 16));
+            uint entries = HEARTBEAT_WORDS * MAX_WORKERS + (COMPLETION_WORDS << push.queue_shift);
+            uint behind = entries + COMPLETION_LONG_WORDS * in_queue(position);
+            store_relaxed_completion(behind, tag | (o.lo >> 24) | ((o.hi & 0xFFFF) << 8));
+            store_relaxed_completion(behind + 1, tag | (o.hi >> 16));
         }
     }
     uint ended = subgroupBallotBitCount(who);

@@ -20,7 +20,7 @@ void main() {
     budget = 0; // nobody asks what is left
     Outcome o = op_scan(gl_WorkGroupID.x);
     if (gl_SubgroupInvocationID == 0) {
-        uint at = HEARTBEAT_WORDS * MAX_WORKERS + COMPLETION_WORDS * gl_WorkGroupID.x;
+        uint at = 4 * gl_WorkGroupID.x;
         completion[at] = o.fault;
         completion[at + 1] = o.detail;
         completion[at + 2] = o.lo;

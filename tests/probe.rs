@@ -24,7 +24,7 @@ fn the_probe_measures_this_device() {
     // What is known of the drivers that the tests run on; the limit is where the probe says.
     let quirks = gpu.workarounds();
     assert_eq!(report.loop_limit, quirks.loop_limit, "loops on {}", gpu.info());
-    if quirks.masks_branches {
+    if quirks.loop_limit.is_some() || gpu.info().to_string().contains("SwiftShader") {
         assert!(!report.divergent_loops_work(), "fact 21 on {}", gpu.info());
     }
     // A busy machine can only keep the probe from finding out.

@@ -261,11 +261,14 @@ pub mod live {
         ENTRY_WIDE = 0x0080_0000;
         /// Words of a submission entry: lap | wide | slot, lap | batch.
         SUBMISSION_WORDS = 2;
-        /// Words of a completion entry: lap | kind | slot, then three of lap | 24 bits.
-        COMPLETION_WORDS = 4;
+        /// Words of a completion entry: lap | kind | slot, lap | 24 bits.
+        COMPLETION_WORDS = 2;
+        /// Words that an entry has besides, in an array behind all entries, for results of more than 24
+        /// bits: lap | 24 bits, lap | 16 bits. Apart, so that eight short ones share a cache line.
+        COMPLETION_LONG_WORDS = 2;
         /// Where the kind of a completion lies in its first word.
         COMPLETION_KIND_SHIFT = 20;
-        /// DONE with a result below 2^24, in the second word; the other two are not read.
+        /// DONE with a result below 2^24, in the second word; the long words are not read.
         COMPLETION_SHORT = 0;
         /// DONE with a 64-bit result in 24 + 24 + 16 bits.
         COMPLETION_LONG = 1;

@@ -74,7 +74,7 @@ impl Outcome {
     pub const DEVICE_LOST: Self = Self::Fault { code: fault::FAULT_DEVICE_LOST as u8, detail: 0 };
 }
 
-/// The four words of a completion entry, all of them as on a lap that refreshes.
+/// The two words of a completion entry and its two long words, all of them as on a lap that refreshes.
 pub const fn encode_completion(position: u32, shift: u32, slot: u32, outcome: Outcome) -> [u32; 4] {
     let tag = lap(position, shift) << LAP_SHIFT;
     let (kind, low, high) = match outcome {

@@ -53,9 +53,11 @@ impl Shared {
         let mut pass = Pass { shared: self, reaper, count: 0 };
         loop {
             let position = pass.reaper.position;
-            let entry = &words[self.layout.completion(position)..][..4];
+            let entry = &words[self.layout.completion(position)..][..2];
+            let long = self.layout.completion_long(position);
+            let word = |i: usize| if i < 2 { &entry[i] } else { &words[long + i - 2] };
             let Some((slot, outcome)) =
-                live::decode_completion(position, shift, |i| entry[i].load(Ordering::Relaxed))
+                live::decode_completion(position, shift, |i| word(i).load(Ordering::Relaxed))
             else {
                 break;
             };

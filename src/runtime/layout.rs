@@ -53,13 +53,20 @@ impl Layout {
     }
 
     pub fn completion_words(&self) -> u32 {
-        HEARTBEAT_WORDS * MAX_WORKERS + (COMPLETION_WORDS << self.shift)
+        HEARTBEAT_WORDS * MAX_WORKERS + ((COMPLETION_WORDS + COMPLETION_LONG_WORDS) << self.shift)
     }
 
     /// First word of the completion entry at a queue position.
     #[inline]
     pub fn completion(&self, position: u32) -> usize {
         (HEARTBEAT_WORDS * MAX_WORKERS + COMPLETION_WORDS * (position & ((1 << self.shift) - 1))) as usize
+    }
+
+    /// First of its long words.
+    #[inline]
+    pub fn completion_long(&self, position: u32) -> usize {
+        let entries = HEARTBEAT_WORDS * MAX_WORKERS + (COMPLETION_WORDS << self.shift);
+        (entries + COMPLETION_LONG_WORDS * (position & ((1 << self.shift) - 1))) as usize
     }
 
     pub fn state_words(&self) -> u32 {

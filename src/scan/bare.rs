@@ -8,8 +8,7 @@ use super::kernel_engine::slot_words;
 use crate::kernel;
 use crate::protocol::SLOT_WORDS;
 use crate::protocol::abi::live::{
-    COMPLETION_WORDS, HEARTBEAT_WORDS, MAX_RESOURCES, MAX_WORKERS, RESOURCE_READ, RESOURCE_SCAN,
-    RESOURCE_WORDS, RESOURCE_WRITE,
+    MAX_RESOURCES, RESOURCE_READ, RESOURCE_SCAN, RESOURCE_WORDS, RESOURCE_WRITE,
 };
 use crate::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_START};
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
@@ -24,6 +23,9 @@ use std::sync::Arc;
 const TEXT: u32 = 0;
 const TABLE: u32 = 1;
 const FOUND: u32 = 2;
+
+/// What the kernel leaves of each chunk: fault, detail, matches, carries.
+const RESULT_WORDS: u32 = 4;
 
 /// Longer than any dispatch of the benchmark, even one that compiles first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,11 +66,7 @@ impl BareScan {
         let found = buffer(Role::DeviceToHost, count * stride, "bare matches")?;
         let slots = buffer(Role::HostToDevice, count * SLOT_WORDS, "bare slots")?;
         let resources = buffer(Role::HostToDevice, MAX_RESOURCES * RESOURCE_WORDS, "bare resources")?;
-        let completion = buffer(
-            Role::DeviceToHost,
-            HEARTBEAT_WORDS * MAX_WORKERS + COMPLETION_WORDS * count,
-            "bare completions",
-        )?;
+        let completion = buffer(Role::DeviceToHost, RESULT_WORDS * count, "bare completions")?;
         // The walk touches neither of these, but the layout has them.
         let unused = buffer(Role::DeviceLocal, 64, "bare unused")?;
 
@@ -136,10 +134,7 @@ impl BareScan {
             return Err(RuntimeError::Stalled(PATIENCE));
         }
         let words = self.completion.words().unwrap_or(&[]);
-        let word = |i: u32, k: u32| {
-            let at = HEARTBEAT_WORDS * MAX_WORKERS + COMPLETION_WORDS * i + k;
-            words[at as usize].load(Ordering::Acquire)
-        };
+        let word = |i: u32, k: u32| words[(RESULT_WORDS * i + k) as usize].load(Ordering::Acquire);
         Ok((0..self.chunks).map(|i| (word(i, 0) == 0).then(|| u64::from(word(i, 2)))).sum())
     }
 }

@@ -12,9 +12,6 @@ pub struct Workarounds {
     /// all loops of a workgroup together and stops at 65,535 (LP_MAX_TGSI_LOOP_ITERATIONS of its
     /// code generator); Mesa 25.0 has no such limit. Versions between are taken to have it.
     pub loop_limit: Option<u32>,
-    /// Branches are masked rather than jumped over, so code that is not executed costs time, and
-    /// the smallest kernel is the fastest one (lavapipe 22.3, SwiftShader).
-    pub masks_branches: bool,
     /// The driver runs a pool of threads whose size LP_NUM_THREADS sets when the device is made
     /// (lavapipe). More of them than workers cost milliseconds at the 99th percentile.
     pub pool_threads: bool,
@@ -32,12 +29,10 @@ impl Workarounds {
     #[must_use]
     pub fn of(info: &DeviceInfo) -> Self {
         let lavapipe = info.driver_id == vk::DriverId::MESA_LLVMPIPE;
-        let swiftshader = info.driver_id == vk::DriverId::GOOGLE_SWIFTSHADER;
         // An unreadable version counts as old: the old rules are slower but right everywhere.
         let old_lavapipe = lavapipe && mesa_version(&info.driver_info) < Some((25, 0));
         Self {
             loop_limit: old_lavapipe.then_some(LAVAPIPE_LOOP_LIMIT),
-            masks_branches: old_lavapipe || swiftshader,
             pool_threads: lavapipe,
             workers_use_cores: info.is_cpu(),
             pipeline_cache_useless: info.is_cpu(),
