@@ -151,12 +151,14 @@ impl RuntimeBuilder {
             Some(gpu) => gpu,
             None => Gpu::open(&OpenOptions { device: self.device, ..OpenOptions::default() })?,
         };
-        let (mode, measured_limit) = match self.mode {
-            Mode::Auto => super::probed(&gpu)?,
+        let (mode, report) = match self.mode {
+            Mode::Auto => super::probed(&gpu).map(|(mode, report)| (mode, Some(report)))?,
             mode => (mode, None),
         };
+        let measured_limit = report.as_ref().and_then(|report| report.loop_limit);
         let loop_limit = [gpu.workarounds().loop_limit, measured_limit].into_iter().flatten().min();
-        let workers = self.workers.unwrap_or_else(|| default_workers(&gpu));
+        let side_by_side = report.map_or(MAX_WORKERS, |report| report.workers);
+        let workers = self.workers.unwrap_or_else(|| default_workers(&gpu, side_by_side));
         let module = kernel::smallest(&self.opcodes).ok_or_else(|| RuntimeError::Host {
             what: "no kernel module is embedded",
             error: "the build left spirv/ out".into(),
@@ -244,12 +246,18 @@ fn initial_control(slots: u32, observables: u32) -> Vec<u32> {
     words
 }
 
-fn default_workers(gpu: &Gpu) -> u32 {
+/// Workers of a device that has its own cores: enough to answer many slots at once, and few enough that
+/// they do not slow each other at the queue's head. All that run side by side are only worth it for wide
+/// work.
+const DEVICE_WORKERS: u32 = 8;
+
+/// `side_by_side` is how many the probe saw run at once.
+fn default_workers(gpu: &Gpu, side_by_side: u32) -> u32 {
     if gpu.workarounds().workers_use_cores {
         // A host that waits needs a core of its own (DESIGN fact 16).
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         cores.saturating_sub(1).clamp(1, MAX_WORKERS)
     } else {
-        8
+        DEVICE_WORKERS.min(side_by_side.max(1))
     }
 }

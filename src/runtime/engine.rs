@@ -17,12 +17,17 @@ use crate::vulkan::{
 
 /// Dispatches in one submission of live mode, each following the other within a fraction of a
 /// microsecond where one submission follows another within 16 us (DESIGN fact 5).
-const CHAIN: u32 = 16;
+/// Only on a CPU driver, which has no watchdog.
+const CPU_CHAIN: u32 = 16;
+
+/// The same on a device that may have a watchdog: chain, budget and some 2 us for a turn of polling across
+/// a bus make half a second at most, where the shortest known watchdog has two (DESIGN fact 3).
+const CHAIN: u32 = 4;
 
 /// Submissions queued ahead in live mode: while one runs, the next waits.
 pub(crate) const DEPTH: u64 = 2;
 
-/// Loop turns of a worker where the driver sets no limit: some milliseconds of polling on a device.
+/// Loop turns of a worker where the driver sets no limit.
 const LOOP_BUDGET: u32 = 65_000;
 
 /// The same on a CPU driver, which has no watchdog: a turn of polling takes some 60 ns there. Workers
@@ -34,6 +39,8 @@ const FIRST_BEAT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Engine {
     live: Commands,
+    /// Dispatches of each live submission.
+    chain: u32,
     drain: Commands,
     timeline: Arc<Timeline>,
     submitted: u64,
@@ -80,7 +87,8 @@ impl Engine {
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
         let limit = options.loop_limit.unwrap_or(u32::MAX);
-        let usual = if gpu.info().is_cpu() { CPU_LOOP_BUDGET } else { LOOP_BUDGET };
+        let (usual, chain) =
+            if gpu.info().is_cpu() { (CPU_LOOP_BUDGET, CPU_CHAIN) } else { (LOOP_BUDGET, CHAIN) };
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
         let least = kernel::claim_cost(module) + 64 * module.loops;
         if limit < least {
@@ -105,7 +113,8 @@ impl Engine {
             })
         };
         Ok(Self {
-            live: record(0, CHAIN)?,
+            live: record(0, chain)?,
+            chain,
             drain: record(FLAG_DRAIN, 1)?,
             timeline: Arc::new(Timeline::new(gpu, 0)?),
             submitted: 0,
@@ -125,7 +134,7 @@ impl Engine {
         while self.submitted < reached + DEPTH {
             shared.gpu.submit(&[&self.live], &[], &[(&self.timeline, self.submitted + 1)])?;
             self.submitted += 1;
-            shared.dispatches.fetch_add(u64::from(CHAIN), Ordering::Relaxed);
+            shared.dispatches.fetch_add(u64::from(self.chain), Ordering::Relaxed);
         }
         Ok(self.submitted + 1 - DEPTH)
     }

@@ -62,7 +62,7 @@ use self::transfer::download;
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::kernel::Module;
-use crate::probe::{self, Probe};
+use crate::probe::{self, Probe, ProbeReport};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
 use crate::protocol::abi::scan::{SCAN_MATCHED, SCAN_ROW_WORDS};
 use crate::readback::Readback;
@@ -392,12 +392,12 @@ impl Runtime {
 }
 
 /// What the probe says of a device, from its cache if it can.
-fn probed(gpu: &Arc<Gpu>) -> Result<(Mode, Option<u32>), RuntimeError> {
+fn probed(gpu: &Arc<Gpu>) -> Result<(Mode, ProbeReport), RuntimeError> {
     let report = Probe::cached_or_run(gpu)?;
     let mode = match report.mode {
         probe::Mode::Live => Mode::Live,
         probe::Mode::Epoch => Mode::Epoch,
     };
     tracing::info!("{mode} mode: {}", report.why);
-    Ok((mode, report.loop_limit))
+    Ok((mode, report))
 }
