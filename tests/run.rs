@@ -155,6 +155,11 @@ fn files() -> Vec<Value> {
             {"slots": [{"op": "ATOMIC_ADD", "args": [3, 170]}, {"op": "NOP"}]},
             {"slots": []},
         ]}),
+        // As many tables as there are handles.
+        json!({
+            "tables": vec![json!([1]); 4096],
+            "batches": [{"slots": [{"op": "DFA_STEP", "args": [0, 0, 4095, 0]}]}],
+        }),
         // More slots than the slab has by default.
         json!({"batches": [{"slots": vec![json!({"op": "NOP"}); 1000]}]}),
     ]
@@ -198,10 +203,12 @@ fn the_text_names_every_slot() {
 #[test]
 fn bad_files_are_refused_with_line_and_column() {
     let slot = |slot: &str| format!("{{\"batches\": [{{\"slots\": [\n{slot}\n]}}]}}");
+    let many = |element: &str, count| vec![element; count].join(",");
     let cases = [
         (String::new(), "line 1 column 0"),
         ("{".into(), "line 1 column 1"),
-        ("[]".into(), "line 1 column"),
+        ("[]".into(), "sequence, expected an object at line 1 column"),
+        ("[1, [], []]".into(), "sequence, expected an object at line 1 column"),
         ("{}".into(), "missing field `batches`"),
         ("{\"batches\": []} x".into(), "line 1 column 17"),
         ("{\"batches\": [],\n \"batch\": []}".into(), "unknown field `batch`"),
@@ -210,7 +217,16 @@ fn bad_files_are_refused_with_line_and_column() {
         ("{\"observables\": 1048577, \"batches\": []}".into(), "1048577 observables are too many"),
         ("{\"observables\": -1, \"batches\": []}".into(), "line 1 column 18"),
         ("{\"tables\": [[4294967296]], \"batches\": []}".into(), "line 1 column 23"),
+        (
+            format!("{{\"batches\": [], \"tables\": [\n{}\n]}}", many("[]", 4100)),
+            "expected at most 4096 tables at line 2 column 12291",
+        ),
+        ("{\"tables\": [[1],\n [2], {}], \"batches\": []}".into(), "line 2 column 6"),
         ("{\"batches\": [{\"slots\": [], \"tag\": 1}]}".into(), "unknown field `tag`"),
+        ("{\"batches\": [\n[[]]\n]}".into(), "sequence, expected an object at line 2 column"),
+        (slot(&many("{\"op\":0}", 1 << 20)), "expected at most 1048575 slots beside the fence"),
+        (slot("[\"NOP\", []]"), "sequence, expected an object at line 2 column"),
+        (slot("[\"NOP\", [], null, 2]"), "sequence, expected an object at line 2 column"),
         (slot("{\"args\": []}"), "missing field `op`"),
         (slot("{\"op\": \"NOOP\"}"), "no opcode \"NOOP\""),
         (slot("{\"op\": \"NOOP\"}"), "line 2 column 13"),
@@ -225,6 +241,7 @@ fn bad_files_are_refused_with_line_and_column() {
         (slot("{\"op\": 0, \"ops\": []}"), "only a PACKED_SLOT"),
         (slot("{\"op\": \"PACKED_SLOT\", \"ops\": [{\"op\": 0, \"ops\": []}]}"), "unknown field `ops`"),
         (slot("{\"op\": \"PACKED_SLOT\", \"ops\": [{\"op\": \"PRINTF\"}]}"), "inner op 0"),
+        (slot("{\"op\": \"PACKED_SLOT\",\n \"ops\": [[1, []]]}"), "expected an object at line 3 column 9"),
         (slot("{\"op\": \"PACKED_SLOT\", \"ops\": [{\"op\": 1}, {\"op\": 256}]}"), "inner op 1"),
         (
             slot("{\"op\": \"PACKED_SLOT\", \"ops\": [{\"op\": 0, \"args\": [1,2,3,4,5,6,7,8,9,10,11,12]}]}"),
@@ -235,6 +252,7 @@ fn bad_files_are_refused_with_line_and_column() {
     for (file, message) in cases {
         let output = run(&["--json"], &file);
         let said = stderr(&output);
+        let file = file.get(..200).unwrap_or(&file);
         assert_eq!(output.status.code(), Some(2), "{file}");
         assert!(output.stdout.is_empty(), "{file}");
         if !said.contains(message) || !said.contains(" at line ") || !said.contains(" column ") {

@@ -13,15 +13,17 @@ use ringfence::protocol::{
     ARGS_PER_SLOT, MAX_ENCODED_OBSERVABLE_SLOTS, MAX_ENCODED_RING_SLOTS, PRIORITY_NORMAL, SlotWords, opcode,
     slot,
 };
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
-use serde::{Deserialize, de};
+
+use super::strict::{AtMost, Listed, Object};
 
 /// Observables where the file does not say.
 const OBSERVABLES: u32 = 64;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "ProgramFields")]
+#[serde(from = "Object<ProgramFields>")]
 pub struct Program {
     pub observables: u32,
     pub tables: Vec<Vec<u32>>,
@@ -34,7 +36,7 @@ struct ProgramFields {
     #[serde(default = "default_observables")]
     observables: Observables,
     #[serde(default)]
-    tables: Vec<Vec<u32>>,
+    tables: AtMost<{ MAX_RESOURCES as usize }, Vec<u32>>,
     batches: Vec<Batch>,
 }
 
@@ -42,15 +44,10 @@ fn default_observables() -> Observables {
     Observables(OBSERVABLES)
 }
 
-impl TryFrom<ProgramFields> for Program {
-    type Error = String;
-
-    fn try_from(fields: ProgramFields) -> Result<Self, String> {
-        let ProgramFields { observables: Observables(observables), tables, batches } = fields;
-        if tables.len() > MAX_RESOURCES as usize {
-            return Err(format!("{} tables are too many; at most {MAX_RESOURCES} fit", tables.len()));
-        }
-        Ok(Self { observables, tables, batches })
+impl From<Object<ProgramFields>> for Program {
+    fn from(Object(fields): Object<ProgramFields>) -> Self {
+        let ProgramFields { observables: Observables(observables), tables: AtMost(tables), batches } = fields;
+        Self { observables, tables, batches }
     }
 }
 
@@ -73,7 +70,7 @@ impl TryFrom<u32> for Observables {
 
 /// Slots that are published together; their fence is added here.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "BatchFields")]
+#[serde(from = "Object<BatchFields>")]
 pub struct Batch {
     pub slots: Vec<SlotWords>,
 }
@@ -81,21 +78,13 @@ pub struct Batch {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchFields {
-    slots: Vec<Slot>,
+    // One more is the fence.
+    slots: AtMost<{ MAX_ENCODED_RING_SLOTS as usize - 1 }, Slot>,
 }
 
-impl TryFrom<BatchFields> for Batch {
-    type Error = String;
-
-    fn try_from(fields: BatchFields) -> Result<Self, String> {
-        let count = fields.slots.len();
-        // One more is the fence.
-        if count >= MAX_ENCODED_RING_SLOTS as usize {
-            return Err(format!(
-                "{count} slots and a fence are more than a ring of {MAX_ENCODED_RING_SLOTS} takes; split the batch"
-            ));
-        }
-        Ok(Self { slots: fields.slots.into_iter().map(|slot| slot.0).collect() })
+impl From<Object<BatchFields>> for Batch {
+    fn from(Object(BatchFields { slots: AtMost(slots) }): Object<BatchFields>) -> Self {
+        Self { slots: slots.into_iter().map(|slot| slot.0).collect() }
     }
 }
 
@@ -103,7 +92,7 @@ impl Batch {
     /// As the runtime takes it. The fence's tag is 0.
     pub fn encode(&self) -> EncodedBatch {
         let mut fence: SlotWords = [0; 16];
-        // The count was checked to be far below 2^32.
+        // `BatchFields` keeps the count far below 2^32.
         let head = [slot::PUBLISHED, opcode::BATCH_FENCE, 0, PRIORITY_NORMAL, self.slots.len() as u32];
         fence[..head.len()].copy_from_slice(&head);
         EncodedBatch { slots: self.slots.clone(), fence }
@@ -112,7 +101,7 @@ impl Batch {
 
 /// One slot, encoded.
 #[derive(Deserialize)]
-#[serde(try_from = "SlotFields")]
+#[serde(try_from = "Object<SlotFields>")]
 struct Slot(SlotWords);
 
 #[derive(Deserialize)]
@@ -120,7 +109,7 @@ struct Slot(SlotWords);
 struct SlotFields {
     op: Op,
     args: Option<Words>,
-    ops: Option<Vec<InnerFields>>,
+    ops: Option<Vec<Object<InnerFields>>>,
     #[serde(default = "default_priority")]
     priority: u32,
 }
@@ -137,10 +126,10 @@ struct InnerFields {
     args: Words,
 }
 
-impl TryFrom<SlotFields> for Slot {
+impl TryFrom<Object<SlotFields>> for Slot {
     type Error = String;
 
-    fn try_from(fields: SlotFields) -> Result<Self, String> {
+    fn try_from(Object(fields): Object<SlotFields>) -> Result<Self, String> {
         let SlotFields { op: Op(op), args, ops, priority } = fields;
         let words = match (args, ops) {
             (Some(_), Some(_)) => return Err(r#"a slot has "args" or "ops", not both"#.into()),
@@ -157,8 +146,8 @@ impl TryFrom<SlotFields> for Slot {
     }
 }
 
-fn packed(ops: &[InnerFields]) -> Result<SlotWords, String> {
-    let inner = |fields: &InnerFields| {
+fn packed(ops: &[Object<InnerFields>]) -> Result<SlotWords, String> {
+    let inner = |Object(fields): &Object<InnerFields>| {
         let Op(value) = fields.op;
         let opcode = BuiltinOpcode::from_value(value).map_or(SlotOpcode::Custom(value), SlotOpcode::Builtin);
         PackedOpDescriptor::new(opcode, &fields.args.0)
@@ -211,32 +200,16 @@ impl Visitor<'_> for OpVisitor {
 }
 
 /// Argument words, as many as a slot holds at most.
-#[derive(Default)]
-struct Words(Vec<u32>);
+type Words = AtMost<{ ARGS_PER_SLOT as usize }, u32>;
 
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(WordsVisitor)
-    }
+impl Listed for u32 {
+    const NAME: &str = "numbers below 2^32";
 }
 
-struct WordsVisitor;
+impl Listed for Vec<u32> {
+    const NAME: &str = "tables";
+}
 
-impl<'de> Visitor<'de> for WordsVisitor {
-    type Value = Words;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at most {ARGS_PER_SLOT} numbers below 2^32")
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Words, A::Error> {
-        let mut words = Vec::new();
-        while let Some(word) = seq.next_element()? {
-            if words.len() == ARGS_PER_SLOT as usize {
-                return Err(A::Error::invalid_length(words.len() + 1, &self));
-            }
-            words.push(word);
-        }
-        Ok(Words(words))
-    }
+impl Listed for Slot {
+    const NAME: &str = "slots beside the fence (split the batch)";
 }

@@ -2,6 +2,7 @@
 
 mod input;
 mod output;
+mod strict;
 
 use std::fs;
 use std::io::{self, Read};
