@@ -120,7 +120,7 @@ impl<L: Lines> Selector<L> {
                 source: segment.source.clone(),
                 selected: 0,
                 binary: false,
-                finished: false,
+                finished: self.selection.max == Some(0),
                 number: 0,
                 partial: Vec::new(),
                 partial_offset: 0,

@@ -82,8 +82,9 @@ pub struct Args {
     /// Print nothing; stop at the first match.
     #[arg(short = 'q', long = "quiet", visible_alias = "silent")]
     pub quiet: bool,
-    /// Stop a file after that many selected lines.
-    #[arg(short = 'm', long = "max-count", value_name = "N")]
+    /// Stop a file after that many selected lines; a negative number is no limit.
+    #[arg(short = 'm', long = "max-count", value_name = "N", allow_hyphen_values = true,
+          value_parser = max_count)]
     pub max_count: Option<u64>,
     /// Print the file's name with each line.
     #[arg(short = 'H', long = "with-filename", overrides_with = "no_filename")]
@@ -138,4 +139,37 @@ pub struct Args {
     /// else the current directory.
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
+}
+
+impl Args {
+    /// Refuses options that say how lines are printed where `--json` prints objects. -q stays: it leaves
+    /// the summary.
+    pub fn check_json(&self) -> Result<(), String> {
+        let options = [
+            (self.count, "-c (--count)"),
+            (self.files_with_matches, "-l (--files-with-matches)"),
+            (self.files_without_match, "-L (--files-without-match)"),
+            (self.only_matching, "-o (--only-matching)"),
+        ];
+        match options.iter().find(|(given, _)| *given) {
+            Some((_, option)) => Err(format!("--json cannot be used with {option}")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A number as C's strtol reads it and grep takes it: white space and a sign may come first, more than
+/// fits is the most, and below 0 there is no limit.
+fn max_count(text: &str) -> Result<u64, String> {
+    let number = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match number.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, number.strip_prefix('+').unwrap_or(number)),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("it takes a whole number".to_owned());
+    }
+    // Too many digits is the one error that is left.
+    let number = digits.parse().unwrap_or(u64::MAX);
+    Ok(if negative && number > 0 { u64::MAX } else { number })
 }

@@ -51,8 +51,12 @@ pub fn run(global: &Global, args: Args) -> ExitCode {
 }
 
 fn search(global: &Global, mut args: Args) -> Result<u8, String> {
+    if global.json {
+        args.check_json()?;
+    }
     let patterns = words::patterns(&mut args)?;
-    if args.max_count == Some(0) {
+    // grep looks at nothing then, not even at the patterns, unless it has to name files.
+    if args.max_count == Some(0) && (args.quiet || !args.files_without_match) {
         return Ok(1);
     }
     let options = Options {
@@ -89,7 +93,7 @@ fn search(global: &Global, mut args: Args) -> Result<u8, String> {
         invert: args.invert,
         max: match style.what {
             What::Lines | What::Counts => args.max_count,
-            _ => Some(1),
+            _ => Some(args.max_count.map_or(1, |most| most.min(1))),
         },
         lines: style.what == What::Lines,
         numbers: args.line_number,
