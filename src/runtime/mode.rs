@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The two modes, and the choice between them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Live where the probe's litmus tests passed on this device, else epoch.

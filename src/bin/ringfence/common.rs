@@ -3,10 +3,34 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::ValueEnum;
+use clap::builder::{EnumValueParser, TypedValueParser as _};
 use ringfence::runtime::{Mode, Runtime, RuntimeBuilder, RuntimeError, SubmitError};
 use ringfence::vulkan::VulkanError;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+
+/// What `--mode` takes: the library knows nothing of the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeOption {
+    /// Live where the probe's litmus tests passed on this device, else epoch.
+    Auto,
+    /// A bounded dispatch is in flight whenever there is work; the kernel sees slots as they are
+    /// published. Outside the letter of the Vulkan memory model, so only where the probe passed.
+    Live,
+    /// Publish, submit one bounded dispatch, wait for it. Within the specification.
+    Epoch,
+}
+
+impl From<ModeOption> for Mode {
+    fn from(option: ModeOption) -> Self {
+        match option {
+            ModeOption::Auto => Self::Auto,
+            ModeOption::Live => Self::Live,
+            ModeOption::Epoch => Self::Epoch,
+        }
+    }
+}
 
 /// Options of every subcommand.
 #[derive(clap::Args, Clone, Debug)]
@@ -15,7 +39,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DEVICE")]
     pub device: Option<String>,
     /// How the kernel is kept running; `auto` is live where the probe passed, else epoch.
-    #[arg(long, global = true, value_enum, default_value_t = Mode::Auto)]
+    #[arg(long, global = true, default_value_t = Mode::Auto,
+          value_parser = EnumValueParser::<ModeOption>::new().map(Mode::from))]
     pub mode: Mode,
     /// Print JSON instead of text.
     #[arg(long, global = true)]
