@@ -40,14 +40,19 @@ fn said(mut command: Command, dir: &Path, input: Option<&[u8]>) -> Said {
     Said { out: out.stdout, err: out.stderr, code: out.status.code() }
 }
 
-/// `ringfence scan` in `dir`.
-pub fn scan<S: AsRef<OsStr>>(dir: &Path, args: &[S], input: Option<&[u8]>) -> Said {
+/// `ringfence scan` in `dir`, not yet started.
+pub fn scan_command<S: AsRef<OsStr>>(dir: &Path, args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringfence"));
     if std::env::var_os("RINGFENCE_SCAN_ENGINE").is_none() {
         command.env("RINGFENCE_SCAN_ENGINE", "twin");
     }
-    command.arg("scan").args(args);
-    said(command, dir, input)
+    command.arg("scan").args(args).current_dir(dir);
+    command
+}
+
+/// `ringfence scan` in `dir`.
+pub fn scan<S: AsRef<OsStr>>(dir: &Path, args: &[S], input: Option<&[u8]>) -> Said {
+    said(scan_command(dir, args), dir, input)
 }
 
 /// GNU grep in `dir`; its messages carry our name.

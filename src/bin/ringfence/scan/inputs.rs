@@ -1,8 +1,9 @@
 //! Which files to search, in which order, under which names.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -14,6 +15,7 @@ use ringfence::scan::chunk::Source;
 use ringfence::scan::ingest::Input;
 
 use super::args::Args;
+use super::report::describe;
 
 /// The name that standard input has in messages.
 pub const STANDARD_INPUT: &str = "(standard input)";
@@ -35,7 +37,7 @@ impl Roots {
     pub fn new(args: &Args, paths: &[std::ffi::OsString]) -> Self {
         let implicit = paths.is_empty();
         let paths: Vec<PathBuf> = match paths {
-            [] if !std::io::stdin().is_terminal() => vec!["-".into()],
+            [] if !io::stdin().is_terminal() => vec!["-".into()],
             [] => vec![".".into()],
             paths => paths.iter().map(PathBuf::from).collect(),
         };
@@ -45,7 +47,7 @@ impl Roots {
 
     /// Refuses to search the file that standard output goes to.
     pub fn without_output(mut self) -> Self {
-        let output = std::io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let output = io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let meta = output.and_then(|file| file.metadata());
         self.output = meta.ok().filter(|meta| meta.is_file()).map(|meta| (meta.dev(), meta.ino()));
         self
@@ -80,7 +82,7 @@ fn refuse(input: Input, output: Option<(u64, u64)>) -> Input {
 }
 
 fn standard_input() -> Input {
-    match std::io::stdin().as_fd().try_clone_to_owned() {
+    match io::stdin().as_fd().try_clone_to_owned() {
         Ok(fd) => Input::Open(Source::new(STANDARD_INPUT), Arc::new(File::from(fd))),
         Err(error) => Input::Trouble(format!("{STANDARD_INPUT}: {error}")),
     }
@@ -97,14 +99,31 @@ fn walk(root: &Path, hidden: bool, ignore: bool) -> Walk {
 
 /// A file that was found; directories, links and devices are passed over, as by grep -r.
 fn walked(entry: Result<DirEntry, ignore::Error>, strip: bool) -> Option<Input> {
+    let name = |path: &Path| match path.strip_prefix("./") {
+        // The directory itself keeps its dot.
+        Ok(inside) if strip && !inside.as_os_str().is_empty() => inside.to_owned(),
+        _ => path.to_owned(),
+    };
     let entry = match entry {
         Ok(entry) => entry,
-        Err(error) => return Some(Input::Trouble(error.to_string())),
+        Err(error) => {
+            return Some(Input::Trouble(match unlisted(&error) {
+                Some((path, error)) => format!("{}: {}", name(path).display(), describe(error)),
+                None => error.to_string(),
+            }));
+        }
     };
     if !entry.file_type().is_some_and(|kind| kind.is_file()) {
         return None;
     }
     let path = entry.into_path();
-    let name = if strip { path.strip_prefix("./").unwrap_or(&path) } else { &path };
-    Some(Input::Path(Source::new(name.as_os_str().to_owned().into_vec()), path))
+    Some(Input::Path(Source::new(name(&path).into_os_string().into_vec()), path))
+}
+
+/// The directory that could not be listed, and what the system said to it. The walker has put words of
+/// its own around both.
+fn unlisted(error: &ignore::Error) -> Option<(&Path, &io::Error)> {
+    let ignore::Error::WithPath { path, err } = error else { return None };
+    let error = err.io_error()?;
+    Some((path, error.source().and_then(<dyn Error>::downcast_ref).unwrap_or(error)))
 }

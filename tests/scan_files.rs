@@ -1,0 +1,103 @@
+//! Files that go or cannot be read while `ringfence scan` is at them, beside GNU grep on what is there in
+//! the end.
+
+mod scan_common;
+
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
+use scan_common::{Folder, Said, check, grep, scan, scan_command, sorted};
+
+/// What stands on standard input, the first file of a [`held_up`] search: more than a pipe holds.
+fn gate() -> Vec<u8> {
+    b"foo at the gate\n".repeat(20_000)
+}
+
+/// `-H -e foo` with `options`, over standard input and then `paths`.
+fn args<'a>(options: &[&'a str], paths: &[&'a str]) -> Vec<&'a str> {
+    [&["-H", "-e", "foo"], options, &["-"], paths].concat()
+}
+
+/// Searches with [`args`]. When the program reads its standard input, the first of the directories that
+/// `paths` name is listed, and at most 63 reads of what follows are under way or done. Then `meddle` runs,
+/// and then the search may go on.
+fn held_up(dir: &Path, options: &[&str], paths: &[&str], meddle: impl FnOnce()) -> Said {
+    let mut command = scan_command(dir, &args(options, paths));
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let ended = std::thread::spawn(move || child.wait_with_output().unwrap());
+    pipe.write_all(&gate()).unwrap();
+    meddle();
+    drop(pipe);
+    let ended = ended.join().unwrap();
+    Said { out: ended.stdout, err: ended.stderr, code: ended.status.code() }
+}
+
+#[test]
+fn files_that_vanish_between_listing_and_open() {
+    for options in [&[][..], &["-s"], &["-c"]] {
+        let folder = Folder::new("vanish");
+        let names: Vec<String> = (0..200).map(|n| format!("tree/f{n:03}")).collect();
+        for name in &names {
+            folder.write(name, format!("foo in {name}\nbar\n"));
+        }
+        folder.write("tree/gone/f", "foo\n");
+        folder.write("tree/kept/f", "foo\n");
+        let ours = held_up(&folder.0, options, &["tree"], || {
+            for name in &names[150..160] {
+                std::fs::remove_file(folder.0.join(name)).unwrap();
+            }
+            std::fs::remove_dir_all(folder.0.join("tree/gone")).unwrap();
+            folder.write(&names[170], "");
+            folder.write(&names[171], "foo\n".repeat(20_000));
+        });
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["tree/gone", "tree/kept/f"]).collect();
+        let theirs = grep(&folder.0, &args(options, &names), Some(&gate()));
+        assert!(ours == theirs, "{options:?}\nringfence: {ours:?}\ngrep: {theirs:?}");
+        assert_eq!(theirs.code, Some(2), "grep misses them too");
+    }
+}
+
+/// Runs `test` on a thread whose programs may not read what permissions forbid, even for root.
+fn without_rights(test: impl FnOnce() + Send) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for right in [CapabilitySet::DAC_OVERRIDE, CapabilitySet::DAC_READ_SEARCH] {
+                // Refused to whoever is not root, and has no such rights.
+                let _ = remove_capability_from_bounding_set(right);
+            }
+            test();
+        });
+    });
+}
+
+#[test]
+fn files_and_directories_without_permission() {
+    let folder = Folder::new("locked");
+    for name in ["open/f", "locked/f", "list-only/f", "search-only/f", "secret", "z"] {
+        folder.write(&format!("tree/{name}"), "foo\n");
+    }
+    let modes = [("locked", 0), ("list-only", 0o444), ("search-only", 0o111), ("secret", 0)];
+    let set = |path: &str, mode| {
+        let path = folder.0.join("tree").join(path);
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    modes.iter().for_each(|(path, mode)| set(path, *mode));
+    without_rights(|| {
+        for options in [&[][..], &["-s"], &["-c"], &["-l"], &["-L"], &["-s", "-q"]] {
+            let args = [&["-r", "-e", "foo"], options, &["tree"]].concat();
+            let (ours, theirs) = (sorted(scan(&folder.0, &args, None)), sorted(grep(&folder.0, &args, None)));
+            assert!(ours == theirs, "{args:?}\nringfence: {ours:?}\ngrep: {theirs:?}");
+            assert!(theirs.code == Some(2) || options.contains(&"-q"), "grep may not read them: {theirs:?}");
+            let files = ["tree/secret", "tree/z", "tree/locked/f", "tree/list-only/f", "tree/search-only/f"];
+            check(&folder.0, &[&["-e", "foo"], options, &files].concat(), None);
+        }
+    });
+    // So that they can be removed.
+    modes.iter().for_each(|(path, _)| set(path, 0o777));
+}
