@@ -3,11 +3,11 @@
 
 mod scan_common;
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use scan_common::{Folder, Said, check, grep, scan, scan_command, sorted};
@@ -100,4 +100,24 @@ fn files_and_directories_without_permission() {
     });
     // So that they can be removed.
     modes.iter().for_each(|(path, _)| set(path, 0o777));
+}
+
+#[test]
+fn files_whose_reads_fail() {
+    let folder = Folder::new("failing");
+    folder.write("small", "foo\n");
+    for options in [&[][..], &["-s"], &["-c"], &["-l"], &["-L"], &["-v"], &["-a"], &["-q"]] {
+        // It opens, and has nothing at its first address.
+        let failing = ["/proc/self/mem", "small"];
+        check(&folder.0, &[&["-e", "foo"], options, &failing].concat(), None);
+        // Standard input is a directory.
+        let said = |mut command: Command| {
+            let directory = File::open(&folder.0).unwrap();
+            command.args(options).args(["-e", "foo", "-", "small"]).current_dir(&folder.0);
+            let output = command.env("LC_ALL", "C").stdin(directory).output().unwrap();
+            let err = String::from_utf8(output.stderr).unwrap().replace("grep: ", "ringfence: ");
+            (output.status.code(), String::from_utf8(output.stdout).unwrap(), err)
+        };
+        assert_eq!(said(scan_command::<&str>(&folder.0, &[])), said(Command::new("grep")), "{options:?}");
+    }
 }

@@ -325,17 +325,16 @@ where
     }
 
     fn finish_small(&mut self, source: Arc<Source>, file: Arc<File>, answer: Answer) -> Result<(), Stop> {
-        let Answer { mut buf, range, got, error } = answer;
-        if got == range.len() {
+        if answer.got == answer.range.len() {
             // Larger than it said: from the start, as a file without a size.
             self.flush_pack()?;
             return self.read_on(&source, &file, Some(0));
         }
-        if let Some(error) = error {
+        if answer.error.is_some() {
             self.flush_pack()?;
-            // What came before the error is dropped with it: a directory, mostly.
-            return Ok((self.sink)(Item::Failed(source, error))?);
+            return self.cut(&source, 0, answer).map(|_| ());
         }
+        let Answer { mut buf, got, .. } = answer;
         source.add_read(got);
         buf[got..].fill(b'\n');
         let nul = if self.text { None } else { cutter::zap(&mut buf[..got]) };

@@ -47,8 +47,8 @@ impl Cutter {
     }
 
     /// Takes the block that holds the `got` bytes of the file from `offset`, in `range` of `buf`,
-    /// which begins at `HEAD_BYTES` and leaves a byte free behind itself. With `end`, or when the
-    /// range is not full, nothing follows.
+    /// which begins at `HEAD_BYTES` (a file's first block may begin at 0) and leaves a byte free
+    /// behind itself. With `end`, or when the range is not full, nothing follows.
     ///
     /// `None`: all of it waits in the tail.
     pub(super) fn cut(

@@ -12,12 +12,13 @@ struct Contrary<'a> {
     waiting: Vec<ReadDone>,
     reads: usize,
     meddle: Box<dyn FnMut(usize) + Send + 'a>,
-    fail_at: Option<u64>,
+    /// The read of this file at this offset breaks off after 10 bytes.
+    fail: Option<(Arc<File>, u64)>,
 }
 
 impl<'a> Contrary<'a> {
     fn new(meddle: impl FnMut(usize) + Send + 'a) -> Self {
-        Self { waiting: Vec::new(), reads: 0, meddle: Box::new(meddle), fail_at: None }
+        Self { waiting: Vec::new(), reads: 0, meddle: Box::new(meddle), fail: None }
     }
 }
 
@@ -26,8 +27,11 @@ impl ReadEngine for Contrary<'_> {
         (self.meddle)(self.reads);
         self.reads += 1;
         let into = &mut read.buf[read.range.clone()];
+        let fails = |offset| {
+            self.fail.as_ref().is_some_and(|(file, at)| *at == offset && Arc::ptr_eq(file, &read.file))
+        };
         let (got, error) = match read.offset {
-            Some(offset) if self.fail_at == Some(offset) => {
+            Some(offset) if fails(offset) => {
                 let got = read.file.read_at(&mut into[..10], offset)?;
                 (got, Some(io::Error::from_raw_os_error(5)))
             }
@@ -184,14 +188,16 @@ fn a_file_that_shrinks_ends_where_it_ends() {
 
 #[test]
 fn what_came_before_an_error_counts() {
-    let whole = lines(4 * BLOCK_BYTES, 50);
-    let mut engine = Contrary::new(|_| {});
-    engine.fail_at = Some(2 * BLOCK_BYTES as u64);
-    let files = [Arc::new(temporary(&whole)), Arc::new(temporary(b"next\n"))];
-    let got = gather(&mut engine, &files, 8);
-    assert!(got[0].0 == whole[..2 * BLOCK_BYTES + 10], "{}", got[0].0.len());
-    assert!(got[0].1.is_some());
-    assert_eq!(got[1], (b"next\n".to_vec(), None));
+    for (size, fail_at) in [(4 * BLOCK_BYTES, 2 * BLOCK_BYTES), (4 * BLOCK_BYTES, 0), (300, 0)] {
+        let whole = lines(size, 50);
+        let files = [&b"before\n"[..], &whole, b"next\n"].map(|text| Arc::new(temporary(text)));
+        let mut engine = Contrary::new(|_| {});
+        engine.fail = Some((files[1].clone(), fail_at as u64));
+        let got = gather(&mut engine, &files, 8);
+        assert!(got[1].0 == whole[..fail_at + 10], "{size}, {fail_at}: {}", got[1].0.len());
+        assert!(got[1].1.is_some());
+        assert_eq!((&got[0].0[..], &got[2]), (&b"before\n"[..], &(b"next\n".to_vec(), None)));
+    }
 }
 
 #[test]
