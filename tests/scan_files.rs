@@ -1,5 +1,5 @@
-//! Files that go or cannot be read while `ringfence scan` is at them, beside GNU grep on what is there in
-//! the end.
+//! Files that go, change or cannot be read while `ringfence scan` is at them, beside GNU grep on what
+//! is there in the end.
 
 mod scan_common;
 
@@ -11,6 +11,11 @@ use std::process::{Command, Stdio};
 
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 use scan_common::{Folder, Said, check, grep, scan, scan_command, sorted};
+
+const ENGINES: [&str; 2] = ["auto", "threads"];
+
+/// More than a search reads ahead: its whole arena is 32 MiB.
+const LARGE: usize = 34 << 20;
 
 /// What stands on standard input, the first file of a [`held_up`] search: more than a pipe holds.
 fn gate() -> Vec<u8> {
@@ -38,6 +43,20 @@ fn held_up(dir: &Path, options: &[&str], paths: &[&str], meddle: impl FnOnce()) 
     Said { out: ended.stdout, err: ended.stderr, code: ended.status.code() }
 }
 
+/// Lines of which some match; the last one has no end.
+fn text(bytes: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(bytes + 100);
+    for n in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        let word = if n % 97 == 0 { "foo" } else { "bar" };
+        writeln!(text, "{word} in line {n} of a file that somebody else is writing to").unwrap();
+    }
+    text.truncate(bytes);
+    text
+}
+
 #[test]
 fn files_that_vanish_between_listing_and_open() {
     for options in [&[][..], &["-s"], &["-c"]] {
@@ -60,6 +79,66 @@ fn files_that_vanish_between_listing_and_open() {
         let theirs = grep(&folder.0, &args(options, &names), Some(&gate()));
         assert!(ours == theirs, "{options:?}\nringfence: {ours:?}\ngrep: {theirs:?}");
         assert_eq!(theirs.code, Some(2), "grep misses them too");
+    }
+}
+
+#[test]
+fn large_files_that_change_behind_what_is_read() {
+    let before = text(LARGE);
+    let shrunk = LARGE - (1 << 20) - 5;
+    type Change<'a> = (&'a str, &'a dyn Fn(&File));
+    let changes: [Change<'_>; 3] = [
+        ("shrinks", &|file| file.set_len(shrunk as u64).unwrap()),
+        ("grows", &|mut file| file.write_all(&text(3 << 20)).unwrap()),
+        ("grows by a byte", &|mut file| file.write_all(b"\n").unwrap()),
+    ];
+    for engine in ENGINES {
+        for (what, change) in changes {
+            for options in [&[][..], &["-n", "-b"], &["-c", "-v"]] {
+                let folder = Folder::new("changing");
+                folder.write("large", &before);
+                folder.write("next", "foo\n");
+                let options = [&["--engine", engine], options].concat();
+                let ours = held_up(&folder.0, &options, &["large", "next"], || {
+                    change(&File::options().append(true).open(folder.0.join("large")).unwrap());
+                });
+                let theirs = grep(&folder.0, &args(&options[2..], &["large", "next"]), Some(&gate()));
+                assert!(ours == theirs, "{what} {options:?}\nringfence: {ours:?}\ngrep: {theirs:?}");
+            }
+        }
+    }
+}
+
+/// What was read stands; how much that is, chance decides.
+#[test]
+fn a_file_that_shrinks_below_what_is_read() {
+    for engine in ENGINES {
+        let folder = Folder::new("shrinking");
+        folder.write("large", text(LARGE));
+        folder.write("next", "foo\n");
+        let paths = ["large", "next"];
+        let whole = grep(&folder.0, &args(&[], &paths), Some(&gate()));
+        let ours = held_up(&folder.0, &["--engine", engine], &paths, || {
+            File::options().write(true).open(folder.0.join("large")).unwrap().set_len(100_005).unwrap();
+        });
+        assert_eq!((ours.code, &ours.err[..]), (Some(0), &b""[..]), "{engine}: {ours:?}");
+        let lines = ours.out.strip_suffix(b"\nnext:foo\n").expect("the next file comes behind it");
+        assert!(whole.out.starts_with(lines), "{engine}: lines are those that were there");
+        let least = grep(&folder.0, &args(&[], &["large"]), Some(&gate()));
+        assert!(lines.len() + 1 >= least.out.len(), "{engine}: what is left of it is searched");
+    }
+}
+
+#[test]
+fn a_file_that_is_removed_after_it_was_opened() {
+    for engine in ENGINES {
+        let folder = Folder::new("removed");
+        folder.write("large", text(LARGE));
+        let theirs = grep(&folder.0, &args(&[], &["large"]), Some(&gate()));
+        let ours = held_up(&folder.0, &["--engine", engine], &["large"], || {
+            std::fs::remove_file(folder.0.join("large")).unwrap();
+        });
+        assert!(ours == theirs, "{engine}\nringfence: {ours:?}\ngrep: {theirs:?}");
     }
 }
 

@@ -113,13 +113,15 @@ fn both_read_engines_read_the_same() {
 #[test]
 fn a_line_of_many_megabytes() {
     let folder = Folder::new("long");
-    let mut line = vec![b'x'; 24 << 20];
+    let mut line = vec![b'x'; 40 << 20];
     let at = line.len() - 1000;
     line[at..at + 6].copy_from_slice(b"needle");
     folder.write("long", [b"first needle\n", &line[..], b"\nlast\n"].concat());
     check(&folder.0, &["-o", "-b", "-e", "needle", "long"], None);
     check(&folder.0, &["-c", "-v", "-e", "needle", "long"], None);
     check(&folder.0, &["-n", "-e", "last|needle", "-E", "long"], None);
+    let text = std::fs::read(folder.0.join("long")).unwrap();
+    check(&folder.0, &["-b", "-n", "-e", "needle$", "-e", "x$", "-E", "-"], Some(&text));
 }
 
 #[test]
