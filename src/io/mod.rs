@@ -4,6 +4,7 @@ pub mod arena;
 pub mod engine;
 pub mod queue;
 mod threads;
+pub mod transfer;
 #[cfg(target_os = "linux")]
 mod uring;
 

@@ -1,0 +1,150 @@
+//! The files that an engine knows, and their second descriptors for direct transfers.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+
+use super::{Description, FileId};
+
+/// A registered file.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: Arc<File>,
+    /// The same file with `O_DIRECT`; `None`: not asked for, or not to be had.
+    pub(super) direct: Option<Direct>,
+    /// The errno of every transfer of it: it has no offsets. io_uring would read a pipe all the
+    /// same, and might wait for ever.
+    pub(super) refused: Option<Errno>,
+    /// The errno of writes: `O_APPEND` makes the system ignore the offset.
+    pub(super) refused_writes: Option<Errno>,
+}
+
+/// A descriptor past the page cache.
+#[derive(Debug)]
+pub(super) struct Direct {
+    pub(super) file: File,
+    /// What offset and length are multiples of; a power of two, in bytes.
+    pub(super) offset_align: u64,
+    /// What addresses are multiples of; a power of two, in bytes.
+    pub(super) memory_align: usize,
+}
+
+/// Where the system does not tell: enough for every file system there is.
+const SAFE_ALIGN: u32 = 4096;
+
+impl Opened {
+    pub(super) fn new(file: Arc<File>, direct: bool, description: &mut Description) -> Self {
+        let refused = rustix::fs::tell(&file).err();
+        let flags = rustix::fs::fcntl_getfl(&file).unwrap_or(OFlags::empty());
+        let append = flags.contains(OFlags::APPEND).then_some(Errno::INVAL);
+        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let storage = matches!(kind, Ok(FileType::RegularFile | FileType::BlockDevice));
+        let direct = if direct && storage && refused.is_none() {
+            Direct::new(&file, flags)
+                .inspect_err(|error| description.note(format!("no O_DIRECT on a file: {error}; buffered")))
+                .ok()
+        } else {
+            None
+        };
+        Self { file, direct, refused, refused_writes: append }
+    }
+}
+
+impl Direct {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn new(file: &File, flags: OFlags) -> io::Result<Self> {
+        use rustix::fs::{AtFlags, Mode, StatxFlags, open, statx};
+        use std::os::fd::AsRawFd as _;
+
+        let aligns = match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN) {
+            Ok(stat) if stat.stx_mask & StatxFlags::DIOALIGN.bits() != 0 => {
+                (stat.stx_dio_offset_align, stat.stx_dio_mem_align)
+            }
+            _ => (SAFE_ALIGN, SAFE_ALIGN),
+        };
+        if !(aligns.0.is_power_of_two() && aligns.1.is_power_of_two()) {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        // The same inode, whatever its name is by now, and a file description of its own: flags
+        // that are set on the caller's would hold for everyone who shares it.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let access = flags & OFlags::ACCMODE;
+        let twin = open(path, access | OFlags::DIRECT | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
+        Ok(Self { file: twin.into(), offset_align: aligns.0.into(), memory_align: aligns.1 as usize })
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn new(_: &File, _: OFlags) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The files of one engine, by their [`FileId`].
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    opened: Arc<Opened>,
+    flights: usize,
+    /// To go once nothing of it is in flight.
+    leaving: bool,
+}
+
+impl Files {
+    pub(super) fn add(&mut self, opened: Opened) -> FileId {
+        let entry = Some(Entry { opened: Arc::new(opened), flights: 0, leaving: false });
+        match self.free.pop() {
+            Some(id) => {
+                self.entries[id as usize] = entry;
+                FileId(id)
+            }
+            None => {
+                self.entries.push(entry);
+                FileId((self.entries.len() - 1) as u32)
+            }
+        }
+    }
+
+    /// Notes that a transfer of it begins. `None`: unknown, or on its way out.
+    pub(super) fn begin(&mut self, file: FileId) -> Option<Arc<Opened>> {
+        let entry = self.entries.get_mut(file.0 as usize)?.as_mut()?;
+        if entry.leaving {
+            return None;
+        }
+        entry.flights += 1;
+        Some(entry.opened.clone())
+    }
+
+    /// Notes that a transfer has ended. True: the file has gone with it.
+    pub(super) fn end(&mut self, file: FileId) -> bool {
+        if let Some(Some(entry)) = self.entries.get_mut(file.0 as usize) {
+            entry.flights -= 1;
+        }
+        self.sweep(file)
+    }
+
+    /// Asks it to go. True: it has gone.
+    pub(super) fn leave(&mut self, file: FileId) -> bool {
+        if let Some(Some(entry)) = self.entries.get_mut(file.0 as usize) {
+            entry.leaving = true;
+        }
+        self.sweep(file)
+    }
+
+    fn sweep(&mut self, file: FileId) -> bool {
+        let Some(place) = self.entries.get_mut(file.0 as usize) else { return false };
+        let gone = place.as_ref().is_some_and(|entry| entry.leaving && entry.flights == 0);
+        if gone {
+            *place = None;
+            self.free.push(file.0);
+        }
+        gone
+    }
+}

@@ -1,0 +1,317 @@
+//! Transfers through io_uring: registered buffers and files, completions matched by number.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use io_uring::{opcode, squeue, types};
+use rustix::io::Errno;
+
+use super::files::{Files, Opened};
+use super::flight::{Flight, Piece, unknown_file};
+use super::ring::Ring;
+use super::{Arena, Description, Direction, Done, FileId, Transfer, TransferEngine, TransferOptions};
+
+/// The engine.
+pub(super) struct Uring {
+    // The rings come first: they are torn down, and registrations with them, before memory and
+    // files go.
+    plain: Ring,
+    /// For direct pieces, with IOPOLL: such a ring can do nothing else.
+    polled: Option<Ring>,
+    description: Description,
+    direct: bool,
+    arenas: Vec<Arc<Arena>>,
+    files: Files,
+    /// What the rings know of each file, by its number.
+    known: Vec<Known>,
+    /// What the kernel is busy with, by number; at most as many as the ring has entries.
+    flights: Vec<Option<(Flight, Lane)>>,
+    free: Vec<u32>,
+    backlog: VecDeque<Flight>,
+    ready: Vec<Done>,
+    /// Completions on their way from the ring to their flights.
+    taken: Vec<(u64, i32)>,
+}
+
+/// Which ring a piece is in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lane {
+    Plain,
+    Polled,
+}
+
+/// Which of a file's two descriptors are in the rings' tables, at places `2 * id` and `2 * id + 1`.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    buffered: bool,
+    direct: bool,
+    polled: bool,
+    /// Its storage turned out not to have queues to poll.
+    no_polling: bool,
+}
+
+impl Uring {
+    pub(super) fn new(options: &TransferOptions, arenas: &[Arc<Arena>]) -> io::Result<Self> {
+        let mut description = Description { name: "io_uring", notes: Vec::new() };
+        let plain = Ring::new(options, false, arenas, &mut description)?;
+        let mut polled = None;
+        if options.iopoll && !options.direct {
+            description.note("no IOPOLL: only direct transfers are polled for".to_owned());
+        } else if options.iopoll {
+            match Ring::new(options, true, arenas, &mut description) {
+                Ok(ring) => polled = Some(ring),
+                Err(error) => description.note(format!("no IOPOLL: {error}")),
+            }
+        }
+        let entries = options.entries;
+        Ok(Self {
+            plain,
+            polled,
+            description,
+            direct: options.direct,
+            arenas: arenas.to_vec(),
+            files: Files::default(),
+            known: Vec::new(),
+            flights: (0..entries).map(|_| None).collect(),
+            free: (0..entries).rev().collect(),
+            backlog: VecDeque::new(),
+            ready: Vec::new(),
+            taken: Vec::new(),
+        })
+    }
+
+    /// Gives the kernel the flight's next piece, or ends it. Gives the flight back when there is no
+    /// room.
+    fn launch(&mut self, mut flight: Flight) -> Option<Flight> {
+        let Some(number) = self.free.pop() else { return Some(flight) };
+        let Some(piece) = flight.next() else {
+            self.free.push(number);
+            self.finish(flight);
+            return None;
+        };
+        let known = self.known[flight.transfer.file.0 as usize];
+        let lane = match self.polled {
+            Some(_) if piece.direct && !known.no_polling => Lane::Polled,
+            _ => Lane::Plain,
+        };
+        let entry = self.entry(&flight, &piece, lane, known).user_data(number.into());
+        let ring = match (&mut self.polled, lane) {
+            (Some(polled), Lane::Polled) => polled,
+            _ => &mut self.plain,
+        };
+        // SAFETY: the flight keeps the arena mapped and the file open. It stays in `self.flights`
+        // until its completion is taken; `drop` waits for that, and forgets both where it cannot.
+        if unsafe { ring.push(&entry) } {
+            self.flights[number as usize] = Some((flight, lane));
+            None
+        } else {
+            self.free.push(number);
+            Some(flight)
+        }
+    }
+
+    fn entry(&self, flight: &Flight, piece: &Piece, lane: Lane, known: Known) -> squeue::Entry {
+        let id = flight.transfer.file.0;
+        let (fixed_file, place) = match (lane, piece.direct) {
+            (Lane::Polled, _) => (known.polled, 2 * id + 1),
+            (Lane::Plain, true) => (known.direct, 2 * id + 1),
+            (Lane::Plain, false) => (known.buffered, 2 * id),
+        };
+        let fixed_buffers = match (&self.polled, lane) {
+            (Some(polled), Lane::Polled) => polled.fixed_buffers,
+            _ => self.plain.fixed_buffers,
+        };
+        let arena = flight.transfer.span.arena();
+        let buffer = self.arenas.iter().position(|known| fixed_buffers && Arc::ptr_eq(known, arena));
+        let buffer = buffer.map(|buffer| buffer as u16);
+        let (memory, len, offset) = (piece.memory, piece.len as u32, piece.offset);
+        // A macro, since the two kinds of descriptor are two types.
+        macro_rules! build {
+            ($file:expr) => {
+                match (flight.transfer.direction, buffer) {
+                    (Direction::Read, Some(buffer)) => {
+                        opcode::ReadFixed::new($file, memory, len, buffer).offset(offset).build()
+                    }
+                    (Direction::Read, None) => opcode::Read::new($file, memory, len).offset(offset).build(),
+                    (Direction::Write, Some(buffer)) => {
+                        opcode::WriteFixed::new($file, memory, len, buffer).offset(offset).build()
+                    }
+                    (Direction::Write, None) => opcode::Write::new($file, memory, len).offset(offset).build(),
+                }
+            };
+        }
+        if fixed_file {
+            build!(types::Fixed(place))
+        } else {
+            build!(types::Fd(flight.file(piece.direct).as_raw_fd()))
+        }
+    }
+
+    fn finish(&mut self, flight: Flight) {
+        let file = flight.transfer.file;
+        self.ready.push(flight.done());
+        if self.files.end(file) {
+            self.forget_file(file);
+        }
+    }
+
+    fn forget_file(&mut self, file: FileId) {
+        let known = std::mem::take(&mut self.known[file.0 as usize]);
+        // Where this fails, the kernel keeps the file open until the place is filled again.
+        if known.buffered {
+            self.plain.set_file(2 * file.0, None);
+        }
+        if known.direct {
+            self.plain.set_file(2 * file.0 + 1, None);
+        }
+        if let Some(polled) = self.polled.as_ref().filter(|_| known.polled) {
+            polled.set_file(2 * file.0 + 1, None);
+        }
+    }
+
+    /// Launches from the backlog what there is room for.
+    fn launch_backlog(&mut self) {
+        while let Some(flight) = self.backlog.pop_front() {
+            if let Some(flight) = self.launch(flight) {
+                self.backlog.push_front(flight);
+                return;
+            }
+        }
+    }
+
+    /// Takes completions; what is not finished with them comes first in the backlog.
+    fn take(&mut self) {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.plain.take(&mut taken);
+        if let Some(polled) = &mut self.polled {
+            polled.take(&mut taken);
+        }
+        for (number, result) in taken.drain(..) {
+            let Some((mut flight, lane)) = self.flights[number as usize].take() else { continue };
+            self.free.push(number as u32);
+            let errno = Errno::from_raw_os_error(result.saturating_neg());
+            if lane == Lane::Polled && matches!(errno, Errno::OPNOTSUPP | Errno::INVAL) && result < 0 {
+                self.known[flight.transfer.file.0 as usize].no_polling = true;
+                self.description.note(format!("no IOPOLL on a file: {errno}; with interrupts"));
+                flight.answer(Err(Errno::INTR));
+            } else {
+                flight.answer(usize::try_from(result).map_err(|_| errno));
+            }
+            if let Some(flight) = self.launch(flight) {
+                self.backlog.push_front(flight);
+            }
+        }
+        self.taken = taken;
+        self.launch_backlog();
+    }
+
+    fn tell(&mut self) -> io::Result<()> {
+        if let Some(polled) = &mut self.polled {
+            polled.tell()?;
+        }
+        self.plain.tell()
+    }
+
+    /// Waits for completions and takes them.
+    fn reap(&mut self, deadline: Instant) -> io::Result<()> {
+        match &self.polled {
+            // Polling is what such a ring is for, and it knows no time-outs.
+            Some(polled) if polled.in_kernel > 0 => self.tell()?,
+            _ if self.plain.in_kernel > 0 => self.plain.tell_and_wait(deadline)?,
+            _ => {}
+        }
+        self.take();
+        Ok(())
+    }
+}
+
+impl TransferEngine for Uring {
+    fn register(&mut self, file: Arc<std::fs::File>) -> io::Result<FileId> {
+        let opened = Opened::new(file, self.direct, &mut self.description);
+        let (fd, twin) = (opened.file.as_raw_fd(), opened.direct.as_ref().map(|twin| twin.file.as_raw_fd()));
+        let id = self.files.add(opened);
+        let known = Known {
+            buffered: self.plain.set_file(2 * id.0, Some(fd)),
+            direct: twin.is_some() && self.plain.set_file(2 * id.0 + 1, twin),
+            polled: twin.is_some()
+                && self.polled.as_ref().is_some_and(|polled| polled.set_file(2 * id.0 + 1, twin)),
+            no_polling: false,
+        };
+        if self.known.len() <= id.0 as usize {
+            self.known.resize(id.0 as usize + 1, Known::default());
+        }
+        self.known[id.0 as usize] = known;
+        Ok(id)
+    }
+
+    fn unregister(&mut self, file: FileId) {
+        if self.files.leave(file) {
+            self.forget_file(file);
+        }
+    }
+
+    fn submit(&mut self, transfer: Transfer) -> io::Result<()> {
+        let Some(opened) = self.files.begin(transfer.file) else {
+            self.ready.push(unknown_file(&transfer));
+            return Ok(());
+        };
+        let flight = Flight::new(transfer, opened);
+        let flight = if self.backlog.is_empty() { self.launch(flight) } else { Some(flight) };
+        self.backlog.extend(flight);
+        Ok(())
+    }
+
+    fn poll(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
+        self.launch_backlog();
+        self.tell()?;
+        self.take();
+        done.append(&mut self.ready);
+        // What followed from the answers is told as well.
+        self.tell()
+    }
+
+    fn wait(&mut self, timeout: Duration, done: &mut Vec<Done>) -> io::Result<()> {
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(1 << 30));
+        self.launch_backlog();
+        if !self.ready.is_empty() {
+            return self.poll(done);
+        }
+        loop {
+            self.reap(deadline)?;
+            if !self.ready.is_empty() || self.in_flight() == 0 || Instant::now() >= deadline {
+                done.append(&mut self.ready);
+                return self.tell();
+            }
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.flights.len() - self.free.len() + self.backlog.len() + self.ready.len()
+    }
+
+    fn describe(&self) -> &Description {
+        &self.description
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.backlog.clear();
+        for (flight, _) in self.flights.iter_mut().flatten() {
+            flight.abandon();
+        }
+        while self.free.len() < self.flights.len() {
+            if self.reap(Instant::now() + Duration::from_secs(1)).is_err() {
+                // On another thread than before. The kernel may still write to this memory: better
+                // never to give it back.
+                std::mem::forget(std::mem::take(&mut self.flights));
+                std::mem::forget(self.arenas.clone());
+                return;
+            }
+        }
+    }
+}
