@@ -217,8 +217,22 @@ pub fn open_transfer(
         return threads(None);
     }
     match uring(&options, arenas) {
-        Err(error) if options.engine == EngineChoice::Auto => threads(Some(format!("no io_uring: {error}"))),
+        Err(error) if options.engine == EngineChoice::Auto => {
+            threads(Some(format!("no io_uring: {}", explain(&error))))
+        }
         uring => uring,
+    }
+}
+
+/// The error, with the limit that is behind most lacks of memory here: the kernel counts registered
+/// memory, and rings, as locked.
+fn explain(error: &io::Error) -> String {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
+    match limit {
+        Some(limit) if error.kind() == io::ErrorKind::OutOfMemory => {
+            format!("{error} (RLIMIT_MEMLOCK is {} KiB)", limit >> 10)
+        }
+        _ => error.to_string(),
     }
 }
 

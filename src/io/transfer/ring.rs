@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, Probe, opcode, squeue, types};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Arena, Description, TransferOptions};
+use super::{Arena, Description, TransferOptions, explain};
 
 /// Registered files at most, where the descriptor limit allows.
 const FILES: u64 = 2048;
@@ -57,7 +57,7 @@ impl Ring {
             return Err(io::Error::new(io::ErrorKind::Unsupported, error));
         }
         let fixed_buffers = register_buffers(&raw, arenas)
-            .inspect_err(|error| description.note(format!("arenas not registered: {}", memlock(error))))
+            .inspect_err(|error| description.note(format!("arenas not registered: {}", explain(error))))
             .is_ok();
         let files = register_table(&raw)
             .inspect_err(|error| description.note(format!("files not registered: {error}")))
@@ -221,14 +221,4 @@ fn register_table(raw: &IoUring) -> io::Result<u32> {
         raw.submitter().register_files(&vec![-1; size as usize])?;
     }
     Ok(size)
-}
-
-fn memlock(error: &io::Error) -> String {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Memlock).current;
-    match limit {
-        Some(limit) if error.raw_os_error() == Some(libc::ENOMEM) => {
-            format!("{error} (RLIMIT_MEMLOCK is {} KiB)", limit >> 10)
-        }
-        _ => error.to_string(),
-    }
 }

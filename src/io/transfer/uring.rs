@@ -192,13 +192,15 @@ impl Uring {
         for (number, result) in taken.drain(..) {
             let Some((mut flight, lane)) = self.flights[number as usize].take() else { continue };
             self.free.push(number as u32);
-            let errno = Errno::from_raw_os_error(result.saturating_neg());
-            if lane == Lane::Polled && matches!(errno, Errno::OPNOTSUPP | Errno::INVAL) && result < 0 {
-                self.known[flight.transfer.file.0 as usize].no_polling = true;
-                self.description.note(format!("no IOPOLL on a file: {errno}; with interrupts"));
-                flight.answer(Err(Errno::INTR));
-            } else {
-                flight.answer(usize::try_from(result).map_err(|_| errno));
+            let result = usize::try_from(result).map_err(|_| Errno::from_raw_os_error(-result));
+            match result {
+                Err(errno @ (Errno::OPNOTSUPP | Errno::INVAL)) if lane == Lane::Polled => {
+                    self.known[flight.transfer.file.0 as usize].no_polling = true;
+                    self.description.note(format!("no IOPOLL on a file: {errno}; with interrupts"));
+                    // Asked again, this time of the other ring.
+                    flight.answer(Err(Errno::INTR));
+                }
+                result => flight.answer(result),
             }
             if let Some(flight) = self.launch(flight) {
                 self.backlog.push_front(flight);

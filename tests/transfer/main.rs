@@ -1,0 +1,7 @@
+//! Both transfer engines, on files of all kinds: each case runs with io_uring and with threads,
+//! through the page cache and past it.
+
+mod limits;
+mod odd_files;
+mod random;
+mod rig;
