@@ -165,7 +165,8 @@ mod tests {
         use Direction::{Read, Write};
         let (direct, cached) = (true, false);
         // direction, offset, place in the arena, length: pieces
-        let cases: &[(Direction, u64, usize, usize, &[(bool, usize)])] = &[
+        type Pieces<'a> = &'a [(bool, usize)];
+        let cases: &[(Direction, u64, usize, usize, Pieces<'_>)] = &[
             (Read, 0, 0, 4096, &[(direct, 4096)]),
             (Read, 512, 4, 512, &[(direct, 512)]),
             (Read, 512, 4, 511, &[(cached, 511)]),
@@ -190,9 +191,9 @@ mod tests {
     #[test]
     fn answers_are_taken_for_what_they_are() {
         use Direction::{Read, Write};
-        type Answer = Result<usize, Errno>;
+        type Answers<'a> = &'a [Result<usize, Errno>];
         // Answers to the pieces of 8192 aligned bytes; then bytes, errno, and pieces asked for.
-        let cases: &[(Direction, &[Answer], usize, Option<Errno>, usize)] = &[
+        let cases: &[(Direction, Answers<'_>, usize, Option<Errno>, usize)] = &[
             (Read, &[Ok(8192)], 8192, None, 1),
             (Read, &[Ok(4096), Ok(4096)], 8192, None, 2),
             (Read, &[Ok(0), Ok(0)], 0, None, 2),
