@@ -21,6 +21,12 @@ layout(local_size_x_id = 0) in;
 #include "queue.glsl"
 #include "execute.glsl"
 
+#ifdef WITH_IO
+#include "continuation.glsl"
+#include "io.glsl"
+#include "op/transfer.glsl"
+#endif
+
 #ifdef WITH_SCAN
 #define WITH_WIDE
 #include "op/scan.glsl"
@@ -39,6 +45,7 @@ struct Found {
     uint entry;
     uint count;
     bool stay;
+    bool ready; // they are in the ready queue, not in the submission queue
 };
 
 uint entry_word(uint position) { return COMMAND_WORDS + SUBMISSION_WORDS * in_queue(position); }
@@ -51,13 +58,25 @@ uint run_length(bool absent) {
 // Polls until an entry is there or it is time to leave. The loop is small on purpose: some drivers
 // execute all of a loop's body on each turn (DESIGN fact 10).
 Found poll() {
-    Found f = Found(0, 0, 0, true);
+    Found f = Found(0, 0, 0, true, false);
     bool polling = true;
     while (polling) {
+        f.ready = false;
         f.head = load_relaxed_state(STATE_HEAD);
         uint position = f.head + gl_SubgroupInvocationID;
         f.entry = load_relaxed_submission(entry_word(position));
         f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
+#ifdef WITH_IO
+        // Slots that found the IO queue full, as soon as it has room. The host may answer between the
+        // loads of two lanes, which must go the same way.
+        if (f.count == 0 && subgroupAny(io_room(load_relaxed_state(STATE_IO_ASKED)) != 0)) {
+            f.head = load_relaxed_state(STATE_READY_HEAD);
+            position = f.head + gl_SubgroupInvocationID;
+            f.entry = load_relaxed_state(ready_word(position));
+            f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
+            f.ready = true;
+        }
+#endif
         uint draining = load_relaxed_state(STATE_DRAINING);
         f.stay = load_relaxed_submission(COMMAND_RUN) != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
                  (f.count != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
@@ -65,6 +84,14 @@ Found poll() {
         charge(1);
     }
     return f;
+}
+
+uint second_word(Found f) {
+    uint position = f.head + gl_SubgroupInvocationID;
+#ifdef WITH_IO
+    if (f.ready) return load_relaxed_state(ready_word(position) + 1);
+#endif
+    return load_relaxed_submission(entry_word(position) + 1);
 }
 
 // Takes the run of entries that `f` found, with one compare-and-swap. An entry's second word may
@@ -77,8 +104,12 @@ uint claim(Found f, uint second) {
     count = min(count, max(narrow, 1));
 #endif
     bool won = false;
+    uint head = STATE_HEAD;
+#ifdef WITH_IO
+    if (f.ready) head = STATE_READY_HEAD;
+#endif
     if (gl_SubgroupInvocationID == 0 && count != 0)
-        won = atomicCompSwap(state[STATE_HEAD], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
+        won = atomicCompSwap(state[head], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
                              gl_SemanticsRelaxed) == f.head;
     return subgroupAny(won) ? count : 0;
 }
@@ -122,9 +153,18 @@ void count_claims(bool mine, uint level, uint l) {
         atomicAdd(control[PRIORITY_FAIRNESS_BASE + l], claims, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
+#ifdef WITH_IO
+void count_resumed(bool resumed) {
+    uint count = subgroupBallotBitCount(subgroupBallot(resumed));
+    if (count != 0 && gl_SubgroupInvocationID == 0)
+        atomicAdd(state[STATE_RESUMED], count, SCOPE, 0, gl_SemanticsRelaxed);
+}
+#endif
+
 // Executes the claimed entries, one a lane, and delivers what ended. Counters follow the completions:
 // they are never ahead of them, and the host does not wait for them.
-void serve(bool mine, uint entry, uint batch) {
+// `again` lanes were claimed before, and left.
+void serve(bool mine, uint entry, uint batch, bool again) {
     acquire_published();
     uint slot = entry & ENTRY_SLOT_MASK;
     mine = mine && slot < push.slot_count;
@@ -135,6 +175,7 @@ void serve(bool mine, uint entry, uint batch) {
         op = slots[base + OPCODE_WORD];
         level = slots[base + PRIORITY_WORD];
     }
+    bool claimed = mine && !again && (entry & ENTRY_RESUMED) == 0;
     bool admitted = mine && level < PRIORITY_LEVELS;
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
     bool alone = admitted && op == OP_BATCH_FENCE && !fence;
@@ -147,6 +188,14 @@ void serve(bool mine, uint entry, uint batch) {
     if (wide) o = op_scan(subgroupBroadcastFirst(slot));
 #endif
     bool lanes = admitted && op != OP_BATCH_FENCE && op != OP_SHUTDOWN && !wide;
+#ifdef WITH_IO
+    bool transfers = admitted && is_transfer(op);
+    if (subgroupAny(transfers)) {
+        Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0);
+        if (transfers) o = moved;
+    }
+    lanes = lanes && !transfers;
+#endif
     if (subgroupAny(lanes)) {
         Outcome ended = execute_lanes(lanes, slot, op);
         if (lanes) o = ended;
@@ -164,15 +213,22 @@ void serve(bool mine, uint entry, uint batch) {
         }
     }
 
+#ifdef WITH_IO
+    count_resumed(mine && (entry & ENTRY_RESUMED) != 0);
+    bool ready = mine && o.fault == PENDING_READY;
+    bool pending = ready || (mine && o.fault == PENDING_ANSWER);
+    if (subgroupAny(ready)) push_ready(ready, slot, batch);
+    mine = mine && !pending;
+#endif
     bool ends = mine && !fence && !drains;
     complete(ends, slot, o);
     count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
-    count_claims(mine, level, PRIORITY_NORMAL);
-    if (subgroupAny(mine && level != PRIORITY_NORMAL)) {
-        count_claims(mine, level, PRIORITY_CRITICAL);
-        count_claims(mine, level, PRIORITY_HIGH);
-        count_claims(mine, level, PRIORITY_LOW);
-        count_claims(mine, level, PRIORITY_IDLE);
+    count_claims(claimed, level, PRIORITY_NORMAL);
+    if (subgroupAny(claimed && level != PRIORITY_NORMAL)) {
+        count_claims(claimed, level, PRIORITY_CRITICAL);
+        count_claims(claimed, level, PRIORITY_HIGH);
+        count_claims(claimed, level, PRIORITY_LOW);
+        count_claims(claimed, level, PRIORITY_IDLE);
     }
     if (subgroupAny(mine && batch != 0)) count_batches(mine, batch, amount);
 }
@@ -180,7 +236,8 @@ void serve(bool mine, uint entry, uint batch) {
 // Completes a SHUTDOWN once every other claimed slot has ended.
 void finish_draining() {
     uint slot = load_relaxed_state(STATE_DRAINING);
-    bool last = load_relaxed_state(STATE_TAIL) + 1 == load_relaxed_state(STATE_HEAD);
+    uint ended = load_relaxed_state(STATE_TAIL) + load_relaxed_state(STATE_RESUMED);
+    bool last = ended + 1 == load_relaxed_state(STATE_HEAD);
     bool won = false;
     if (last && slot != 0 && slot != DRAINED && gl_SubgroupInvocationID == 0)
         won = atomicCompSwap(state[STATE_DRAINING], slot, DRAINED, SCOPE, 0, gl_SemanticsRelaxed, 0,
@@ -202,9 +259,10 @@ void main() {
         Found f = poll();
         stay = f.stay;
         if (stay && f.count != 0) {
-            uint second = load_relaxed_submission(entry_word(f.head + gl_SubgroupInvocationID) + 1);
+            uint second = second_word(f);
             uint count = claim(f, second);
-            if (count != 0) serve(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1));
+            if (count != 0)
+                serve(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1), f.ready);
         } else if (stay) {
             finish_draining();
         }

@@ -196,6 +196,26 @@ impl SlotDescriptor {
         Self::from_args(BuiltinOpcode::LoadMiss.into(), request.args())
     }
 
+    /// STORE_RANGE: `bytes` of the memory with the handle `memory`, from byte `memory_at` on, to a file.
+    #[must_use]
+    pub fn store_range(file: u32, offset: u64, bytes: u32, memory: u32, memory_at: u32) -> Self {
+        let request = LoadMiss {
+            resource_id: file,
+            prefetch: false,
+            byte_offset: offset,
+            byte_count: bytes,
+            dst_handle: memory,
+            dst_offset: memory_at,
+        };
+        Self::from_args(BuiltinOpcode::StoreRange.into(), request.args())
+    }
+
+    /// IO_FENCE: completes when all IO asked before it was answered.
+    #[must_use]
+    pub fn io_fence() -> Self {
+        Self::builtin(BuiltinOpcode::IoFence, [0; 4])
+    }
+
     /// SHUTDOWN: drain, then stop.
     #[must_use]
     pub fn shutdown() -> Self {

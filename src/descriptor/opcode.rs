@@ -55,6 +55,10 @@ builtin_opcodes! {
     PackedSlot = PACKED_SLOT,
     /// Scans a chunk of text; a wide opcode.
     Scan = SCAN,
+    /// Writes a range of memory to a file.
+    StoreRange = STORE_RANGE,
+    /// Completes when all IO asked before it was answered.
+    IoFence = IO_FENCE,
     /// Drains, then stops the workers.
     Shutdown = SHUTDOWN,
 }

@@ -18,8 +18,11 @@ const CORE: &[u32] = &[
     OP_SHUTDOWN,
 ];
 
+/// Opcodes that ask the host for IO: only for a runtime that has somebody to answer.
+pub(crate) const IO: &[u32] = &[OP_LOAD_MISS, OP_STORE_RANGE, OP_IO_FENCE];
+
 /// Modules by growing size, with what each has beyond [`CORE`].
-const FAMILIES: &[(&str, &[u32])] = &[("core", &[]), ("scan", &[OP_SCAN])];
+const FAMILIES: &[(&str, &[u32])] = &[("core", &[]), ("scan", &[OP_SCAN]), ("io", IO)];
 
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
 /// so they ask for nothing.
@@ -32,7 +35,7 @@ pub(crate) fn smallest(opcodes: &[u32]) -> Option<&'static Module> {
 
 /// Loop turns that the dearest claim of a module can cost; the kernel's `RESERVE`.
 pub(crate) fn claim_cost(module: &Module) -> u32 {
-    if module.name == "core" { LANE_CLAIM_COST } else { LANE_CLAIM_COST.max(SCAN_CLAIM_COST) }
+    if module.name == "scan" { LANE_CLAIM_COST.max(SCAN_CLAIM_COST) } else { LANE_CLAIM_COST }
 }
 
 /// A whole subgroup works on one slot of this opcode.

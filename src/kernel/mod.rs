@@ -3,7 +3,7 @@
 mod family;
 mod module;
 
-pub(crate) use family::{claim_cost, is_wide, smallest};
+pub(crate) use family::{IO, claim_cost, is_wide, smallest};
 use module::Aligned;
 pub use module::{Binding, Module};
 

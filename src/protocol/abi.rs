@@ -147,6 +147,10 @@ pub mod opcode {
         OP_PACKED_SLOT = 0x8000_0001;
         /// Scans a chunk of text with an automaton; a wide opcode.
         OP_SCAN = 0x8000_0010;
+        /// Writes a range of memory to a file.
+        OP_STORE_RANGE = 0x8000_0020;
+        /// Completes when all IO asked before it was answered.
+        OP_IO_FENCE = 0x8000_0021;
         /// Drains, then stops the workers.
         OP_SHUTDOWN = 0xFFFF_FFFF;
         /// Opcodes with this bit belong to the system.
@@ -241,6 +245,12 @@ pub mod io {
         IO_WRITE = 2;
         /// Fence.
         IO_FENCE = 3;
+        /// Set in the type of a live request that no slot waits for.
+        IO_UNATTENDED = 8;
+        /// Where the slot that waits lies in the first word of a live request, above the type.
+        IO_REQUEST_SLOT_SHIFT = 8;
+        /// Words of an answer to a live request: fault code and detail or 0, bytes.
+        IO_ANSWER_WORDS = 2;
         /// Ended well.
         IO_STATUS_OK = 0x10;
         /// Ended with an errno.
@@ -259,6 +269,8 @@ pub mod live {
         ENTRY_SLOT_MASK = 0x000F_FFFF;
         /// The slot takes a whole subgroup.
         ENTRY_WIDE = 0x0080_0000;
+        /// The slot was claimed before, and is resumed with the host's answer.
+        ENTRY_RESUMED = 0x0040_0000;
         /// Words of a submission entry: lap | wide | slot, lap | batch.
         SUBMISSION_WORDS = 2;
         /// Words of a completion entry: lap | kind | slot, lap | 24 bits.
@@ -278,6 +290,8 @@ pub mod live {
         COMPLETION_REFRESH_LAPS = 128;
         /// Host to device: non-zero while workers are to stay.
         COMMAND_RUN = 0;
+        /// Host to device: IO requests answered so far.
+        COMMAND_IO_ANSWERED = 1;
         /// Words of the command line; the submission queue follows.
         COMMAND_WORDS = 16;
         /// Words of a worker's heartbeat line: beats, slot held plus one.
@@ -290,8 +304,18 @@ pub mod live {
         STATE_TAIL = 16;
         /// Device-local state: slot of a SHUTDOWN that drains, plus one.
         STATE_DRAINING = 32;
-        /// Device-local state: a counter for each slot that can be a batch's fence.
-        STATE_BATCHES = 48;
+        /// Device-local state: IO requests made so far.
+        STATE_IO_ASKED = 48;
+        /// Device-local state: entries of the submission queue that were resumed slots.
+        STATE_RESUMED = 64;
+        /// Device-local state: position of the next claim from the ready queue.
+        STATE_READY_HEAD = 80;
+        /// Device-local state: entries put into the ready queue so far.
+        STATE_READY_TAIL = 96;
+        /// Device-local state: a counter for each slot that can be a batch's fence; the ready queue follows.
+        STATE_BATCHES = 112;
+        /// Words of an entry of the ready queue: lap | slot, lap | batch.
+        READY_WORDS = 2;
         /// Batch counter when all has ended and the fence was good.
         BATCH_COMPLETE = 0x8000_0000;
         /// Batch counter when all has ended and the fence named another count.

@@ -29,6 +29,13 @@ pub const fn encode_submission(position: u32, shift: u32, slot: u32, wide: bool,
     [tag | wide | (slot & ENTRY_SLOT_MASK), tag | (batch & LOW)]
 }
 
+/// The entry of a slot that was claimed before, and whose request the host has answered.
+#[inline]
+pub const fn encode_resumed(position: u32, shift: u32, slot: u32, batch: u32) -> [u32; 2] {
+    let [first, second] = encode_submission(position, shift, slot, false, batch);
+    [first | ENTRY_RESUMED, second]
+}
+
 /// A submission entry, read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubmissionEntry {

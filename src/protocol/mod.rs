@@ -17,6 +17,7 @@ pub mod io;
 pub mod live;
 mod load_miss;
 pub mod opcode;
+pub mod request;
 pub(crate) mod ring;
 pub mod slot;
 pub(crate) mod words;

@@ -29,6 +29,10 @@ pub const PRINTF: u32 = abi::OP_PRINTF;
 pub const PACKED_SLOT: u32 = abi::OP_PACKED_SLOT;
 /// Scans a chunk of text with an automaton; a wide opcode.
 pub const SCAN: u32 = abi::OP_SCAN;
+/// Writes a range of memory to a file: a0 = file, a2/a3 = byte offset, a4 = bytes, a5/a6 = memory and byte offset.
+pub const STORE_RANGE: u32 = abi::OP_STORE_RANGE;
+/// Completes when all IO asked before it was answered.
+pub const IO_FENCE: u32 = abi::OP_IO_FENCE;
 /// Drains, then stops the workers; tenant 0 only.
 pub const SHUTDOWN: u32 = abi::OP_SHUTDOWN;
 
@@ -75,7 +79,9 @@ pub fn validate_user_opcode(opcode: u32) -> Result<(), OpcodeError> {
 /// The rule that `opcode` breaks: reserved, and not defined.
 pub fn validate_publish_opcode(opcode: u32) -> Result<(), OpcodeError> {
     match opcode {
-        NOP..=BATCH_FENCE | LOAD_MISS | PRINTF | PACKED_SLOT | SCAN | SHUTDOWN => Ok(()),
+        NOP..=BATCH_FENCE | LOAD_MISS | PRINTF | PACKED_SLOT | SCAN | STORE_RANGE | IO_FENCE | SHUTDOWN => {
+            Ok(())
+        }
         _ => validate_user_opcode(opcode),
     }
 }

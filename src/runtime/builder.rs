@@ -16,6 +16,7 @@ use super::launcher::{Launcher, Requests, Running};
 use super::layout::Layout;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
+use super::storage::{Storage, StorageOptions};
 use super::transfer::upload;
 use crate::kernel;
 use crate::protocol::abi::control::{MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE};
@@ -40,6 +41,7 @@ pub struct RuntimeBuilder {
     patience: Duration,
     loop_budget: Option<u32>,
     uncounted_loops: u32,
+    storage: Option<StorageOptions>,
 }
 
 impl Default for RuntimeBuilder {
@@ -57,6 +59,7 @@ impl Default for RuntimeBuilder {
             patience: Duration::from_secs(30),
             loop_budget: None,
             uncounted_loops: 0,
+            storage: None,
         }
     }
 }
@@ -112,6 +115,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Lets slots ask for IO: LOAD_MISS, STORE_RANGE and IO_FENCE, and the methods that register files and
+    /// memory for them. Without it those opcodes end in FAULT `UNKNOWN_OPCODE`.
+    pub fn storage(mut self, options: StorageOptions) -> Self {
+        self.storage = Some(options);
+        self
+    }
+
     /// How long a kernel stays without work in live mode. Default: 2 ms.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
@@ -159,7 +169,12 @@ impl RuntimeBuilder {
         let loop_limit = [gpu.workarounds().loop_limit, measured_limit].into_iter().flatten().min();
         let side_by_side = report.map_or(MAX_WORKERS, |report| report.workers);
         let workers = self.workers.unwrap_or_else(|| default_workers(&gpu, side_by_side));
-        let module = kernel::smallest(&self.opcodes).ok_or_else(|| RuntimeError::Host {
+        let mut opcodes = self.opcodes.clone();
+        opcodes.retain(|op| !kernel::IO.contains(op));
+        if self.storage.is_some() {
+            opcodes.extend(kernel::IO);
+        }
+        let module = kernel::smallest(&opcodes).ok_or_else(|| RuntimeError::Host {
             what: "no kernel module is embedded",
             error: "the build left spirv/ out".into(),
         })?;
@@ -173,6 +188,7 @@ impl RuntimeBuilder {
             loop_budget: self.loop_budget,
             uncounted_loops: self.uncounted_loops,
         };
+        let storage = self.storage.as_ref().map(|options| Storage::new(&gpu, options)).transpose()?;
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 
@@ -208,10 +224,15 @@ impl RuntimeBuilder {
             inboxes: Mutex::default(),
             handles: Mutex::default(),
             dispatches: AtomicU64::new(0),
+            storage,
             gpu,
         });
         let thread = Launcher::start(shared.clone(), self.linger, self.patience)?;
-        let running = Running { shared: shared.clone(), thread: Some(thread) };
+        // From here on its drop stops the launcher.
+        let mut running = Running { shared: shared.clone(), thread: Some(thread), storage: None };
+        if let Some(options) = &self.storage {
+            running.storage = Some(Storage::start(&shared, options)?);
+        }
         Ok(Runtime { shared, module, workers, running: Arc::new(running) })
     }
 

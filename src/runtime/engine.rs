@@ -46,6 +46,8 @@ pub(crate) struct Engine {
     submitted: u64,
     /// Since when dispatches have ended nothing, while something was outstanding.
     barren: Option<Instant>,
+    /// What the last dispatch of epoch mode could find at least: entries published, requests answered.
+    seen: Option<(u32, u32)>,
     patience: Duration,
 }
 
@@ -119,6 +121,7 @@ impl Engine {
             timeline: Arc::new(Timeline::new(gpu, 0)?),
             submitted: 0,
             barren: None,
+            seen: None,
             patience: options.patience,
         })
     }
@@ -153,6 +156,14 @@ impl Engine {
 
     fn try_epoch(&mut self, shared: &Shared) -> Result<(), RuntimeError> {
         shared.failure()?;
+        // With nothing new to claim or to ask for, a dispatch would only find that storage is busy.
+        let seen = shared.published_and_answered();
+        if seen == self.seen && shared.awaits_storage() {
+            shared.nap();
+            self.barren = None;
+            return Ok(());
+        }
+        self.seen = seen;
         let value = self.submitted + 1;
         shared.gpu.submit(&[&self.drain], &[], &[(&self.timeline, value)])?;
         self.submitted = value;
@@ -179,6 +190,19 @@ impl Engine {
 }
 
 impl Shared {
+    /// Whether storage owes the device answers.
+    pub fn awaits_storage(&self) -> bool {
+        self.storage.as_ref().is_some_and(|storage| storage.in_flight() > 0)
+    }
+
+    /// How much was published and answered; none where nothing can be asked.
+    fn published_and_answered(&self) -> Option<(u32, u32)> {
+        let storage = self.storage.as_ref()?;
+        // Answered first: its slots are published before it counts.
+        let answered = storage.answered();
+        Some((lock(&self.submission).position, answered))
+    }
+
     /// How long the device may keep silent. Time-outs proper start with the first worker.
     pub fn patience(&self, patience: Duration) -> Duration {
         let first = &self.buffers.completion_words()[0];

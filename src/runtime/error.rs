@@ -55,6 +55,19 @@ pub enum RuntimeError {
         /// Whole rows of the table.
         rows: usize,
     },
+    /// The runtime was built without storage.
+    #[error("this runtime serves no storage; build it with RuntimeBuilder::storage")]
+    NoStorage,
+    /// No memory of transfers is left.
+    #[error(
+        "no {bytes} bytes of memory for transfers in one piece, the largest has {left}; drop some, or build the runtime with more StorageOptions::memory_bytes"
+    )]
+    NoMemory {
+        /// What was asked for.
+        bytes: usize,
+        /// Bytes that are free, in pieces.
+        left: usize,
+    },
     /// A driver ends loops so early that no claim fits.
     #[error(
         "{device} ends a worker's loops after {limit} turns, and a claim of module {module} may need {least}; choose another device"

@@ -95,7 +95,7 @@ impl Launcher {
         if outstanding > 0 || ended != self.last_ended {
             self.last_work = Instant::now();
         }
-        if outstanding == 0 || ended != self.last_ended {
+        if outstanding == 0 || ended != self.last_ended || self.shared.awaits_storage() {
             self.barren = None;
         } else if self.barren.get_or_insert_with(Instant::now).elapsed() > self.shared.patience(self.patience)
         {
@@ -182,7 +182,7 @@ impl Launcher {
             // A wake-up that is not for the launcher costs one turn.
             drop(self.shared.wake.wait(requests));
         }
-        self.shared.idle.store(false, Ordering::Relaxed);
+        // It stays raised, since the storage thread may rest too; the next publication lowers it.
     }
 
     fn sleep(&self, time: Duration) {
@@ -197,6 +197,7 @@ impl Launcher {
 pub(crate) struct Running {
     pub shared: Arc<Shared>,
     pub thread: Option<std::thread::JoinHandle<()>>,
+    pub storage: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Drop for Running {
@@ -211,6 +212,12 @@ impl Drop for Running {
             && thread.join().is_err()
         {
             tracing::error!("the launcher panicked; its slots stay unended");
+        }
+        // Behind the launcher, which may still need answers; it waits for what storage is busy with.
+        if let Some(storage) = self.storage.take()
+            && !WAKING.get()
+        {
+            let _ = storage.join();
         }
     }
 }

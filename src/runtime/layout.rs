@@ -1,6 +1,6 @@
 //! Where everything lies in the kernel's buffers, in words.
 
-use crate::protocol::abi::{control::*, debug_log::*, live::*, slot::*};
+use crate::protocol::abi::{control::*, debug_log::*, io::*, live::*, slot::*};
 
 /// The sizes that a runtime was built with, and what follows from them.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ impl Layout {
     }
 
     pub fn submission_words(&self) -> u32 {
-        COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + self.slots
+        COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + (1 + IO_ANSWER_WORDS) * self.slots
     }
 
     /// First word of the submission entry at a queue position.
@@ -52,8 +52,16 @@ impl Layout {
         (COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + fence_slot) as usize
     }
 
+    /// First word of the host's answer to a slot's IO request.
+    #[inline]
+    pub fn io_answer(&self, slot: u32) -> usize {
+        self.batch_count(self.slots) + (IO_ANSWER_WORDS * slot) as usize
+    }
+
     pub fn completion_words(&self) -> u32 {
-        HEARTBEAT_WORDS * MAX_WORKERS + ((COMPLETION_WORDS + COMPLETION_LONG_WORDS) << self.shift)
+        HEARTBEAT_WORDS * MAX_WORKERS
+            + ((COMPLETION_WORDS + COMPLETION_LONG_WORDS) << self.shift)
+            + IO_SLOT_WORDS * IO_SLOT_COUNT
     }
 
     /// First word of the completion entry at a queue position.
@@ -69,8 +77,15 @@ impl Layout {
         (entries + COMPLETION_LONG_WORDS * (position & ((1 << self.shift) - 1))) as usize
     }
 
+    /// First word of the IO request at a position of its ring.
+    #[inline]
+    pub fn io_request(&self, position: u32) -> usize {
+        let requests = self.completion_words() - IO_SLOT_WORDS * IO_SLOT_COUNT;
+        (requests + IO_SLOT_WORDS * (position % IO_SLOT_COUNT)) as usize
+    }
+
     pub fn state_words(&self) -> u32 {
-        STATE_BATCHES + self.slots
+        STATE_BATCHES + self.slots + (READY_WORDS << self.shift)
     }
 
     pub fn log_records(&self) -> u32 {

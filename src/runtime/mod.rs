@@ -31,10 +31,12 @@ mod readback;
 mod resources;
 mod ring;
 mod shared;
+mod storage;
 mod submission;
 mod transfer;
 mod wait;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -50,6 +52,7 @@ pub use self::job::{Completion, Job, Outcome};
 pub use self::mode::Mode;
 pub use self::resources::Resource;
 pub use self::ring::Ring;
+pub use self::storage::{FileOptions, Memory, RegisteredFile, StorageOptions};
 pub use self::submission::SlotWords;
 
 use self::dependent::Dependent;
@@ -61,6 +64,7 @@ use self::submission::WhenFull;
 use self::transfer::download;
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
+use crate::io::transfer::Description;
 use crate::kernel::Module;
 use crate::probe::{self, Probe, ProbeReport};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
@@ -302,6 +306,27 @@ impl Runtime {
     /// As [`table`](Self::table).
     pub fn input(&self, buffer: Buffer) -> Result<Resource, RuntimeError> {
         Resource::register(&self.shared, buffer, Access::Read)
+    }
+
+    /// Lets slots name a file, for LOAD_MISS and, where `options` say so, STORE_RANGE.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoStorage`], [`RuntimeError::NoHandle`], or a file that cannot be looked at.
+    pub fn register_file(&self, file: File, options: &FileOptions) -> Result<RegisteredFile, RuntimeError> {
+        RegisteredFile::new(&self.shared, file, options)
+    }
+
+    /// Memory that transfers go to and come from, and that slots read and write.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NoStorage`], [`RuntimeError::NoMemory`]; as [`table`](Self::table).
+    pub fn memory(&self, bytes: usize) -> Result<Memory, RuntimeError> {
+        Memory::new(&self.shared, bytes)
+    }
+
+    /// The engine that serves storage, and what it has to do without.
+    pub fn storage(&self) -> Option<&Description> {
+        self.shared.storage.as_ref().and_then(|storage| storage.description())
     }
 
     /// The control buffer, exact: taken while no dispatch is in flight.

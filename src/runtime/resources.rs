@@ -4,11 +4,13 @@
 //! ordinary publication order covers it. It is cleared when its owner is dropped; the memory goes at
 //! the next moment without a dispatch in flight.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::RuntimeError;
 use super::shared::{Shared, lock};
+use super::storage::Piece;
 use crate::protocol::abi::live::{
     MAX_RESOURCES, RESOURCE_READ, RESOURCE_SCAN, RESOURCE_WORDS, RESOURCE_WRITE,
 };
@@ -19,8 +21,8 @@ use crate::vulkan::{Buffer, Role};
 pub(crate) struct Handles {
     free: Vec<u32>,
     next: u32,
-    /// Buffers whose owner is gone, until no dispatch can touch them.
-    pub retired: Vec<(u32, Buffer)>,
+    /// Memory whose owner is gone, until no dispatch can touch it.
+    pub retired: Vec<(u32, Buffer, Option<Arc<Piece>>)>,
 }
 
 /// What slots may do with a resource.
@@ -38,12 +40,37 @@ pub struct Resource {
     shared: Arc<Shared>,
     handle: u32,
     buffer: Buffer,
+    /// The part of the buffer that it is, where it is not all of it.
+    piece: Option<Arc<Piece>>,
 }
 
 impl Resource {
     pub(super) fn register(
         shared: &Arc<Shared>,
         buffer: Buffer,
+        access: Access,
+    ) -> Result<Self, RuntimeError> {
+        let words = 0..(buffer.bytes() / 4) as u32;
+        Self::register_words(shared, buffer, words, None, access)
+    }
+
+    /// A piece of the memory of transfers, which `buffer` is all of.
+    pub(super) fn register_piece(
+        shared: &Arc<Shared>,
+        buffer: Buffer,
+        piece: Arc<Piece>,
+        access: Access,
+    ) -> Result<Self, RuntimeError> {
+        let range = piece.range();
+        let words = (range.start / 4) as u32..(range.end / 4) as u32;
+        Self::register_words(shared, buffer, words, Some(piece), access)
+    }
+
+    fn register_words(
+        shared: &Arc<Shared>,
+        buffer: Buffer,
+        words: Range<u32>,
+        piece: Option<Arc<Piece>>,
         access: Access,
     ) -> Result<Self, RuntimeError> {
         let handle = match shared.free_handle() {
@@ -54,7 +81,7 @@ impl Resource {
                 shared.free_handle().ok_or(RuntimeError::NoHandle(MAX_RESOURCES))?
             }
         };
-        let address = buffer.address();
+        let address = buffer.address() + 4 * u64::from(words.start);
         let kind = match access {
             Access::Read => RESOURCE_READ,
             Access::Write => RESOURCE_READ | RESOURCE_WRITE,
@@ -66,8 +93,8 @@ impl Resource {
         record[1].store((address >> 32) as u32, Ordering::Relaxed);
         record[3].store(kind, Ordering::Relaxed);
         shared.buffers.publish_fence();
-        record[2].store((buffer.bytes() / 4) as u32, Ordering::Release);
-        Ok(Self { shared: shared.clone(), handle, buffer })
+        record[2].store(words.end - words.start, Ordering::Release);
+        Ok(Self { shared: shared.clone(), handle, buffer, piece })
     }
 
     /// What slots call it by.
@@ -94,7 +121,7 @@ impl Drop for Resource {
         let record = record(&self.shared, self.handle);
         record[2].store(0, Ordering::Relaxed);
         record[3].store(0, Ordering::Relaxed);
-        lock(&self.shared.handles).retired.push((self.handle, self.buffer.clone()));
+        lock(&self.shared.handles).retired.push((self.handle, self.buffer.clone(), self.piece.take()));
     }
 }
 
@@ -117,7 +144,7 @@ impl Shared {
     pub fn release_retired(&self) {
         let mut handles = lock(&self.handles);
         let Handles { free, retired, .. } = &mut *handles;
-        free.extend(retired.drain(..).map(|(handle, _)| handle));
+        free.extend(retired.drain(..).map(|(handle, ..)| handle));
     }
 
     /// Memory for a table that slots read, filled.

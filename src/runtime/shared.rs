@@ -16,6 +16,7 @@ use super::layout::Layout;
 use super::mode::Mode;
 use super::resources::Handles;
 use super::ring::Inboxes;
+use super::storage::Storage;
 use crate::vulkan::Gpu;
 
 /// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
@@ -28,6 +29,8 @@ pub(crate) struct Owner {
     pub ring: AtomicU32,
     /// What the ring's user wants back.
     pub user_data: AtomicU64,
+    /// The batch it was published with, for when it is published again.
+    pub batch: AtomicU32,
 }
 
 /// The producer's end of the submission queue.
@@ -81,6 +84,8 @@ pub(crate) struct Shared {
     pub batches: Mutex<BatchValues>,
     pub inboxes: Mutex<Inboxes>,
     pub handles: Mutex<Handles>,
+    /// Where the kernel may ask for IO.
+    pub storage: Option<Storage>,
     /// Dispatches handed to the queue so far.
     pub dispatches: AtomicU64,
 }

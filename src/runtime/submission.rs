@@ -101,6 +101,12 @@ impl Shared {
             words[at + 1].store(entry[1], Ordering::Relaxed);
             words[at].store(entry[0], Ordering::Release);
         };
+        if self.storage.is_some() {
+            let remember = |(slot, _): &(u32, bool)| {
+                self.owners[*slot as usize].batch.store(batch, Ordering::Relaxed);
+            };
+            slots.iter().for_each(remember);
+        }
         if slots.len() > 1 {
             (1..slots.len()).for_each(entry);
             self.buffers.publish_fence();
@@ -111,6 +117,24 @@ impl Shared {
         }
         submission.position = submission.position.wrapping_add(slots.len() as u32);
         self.published(slots.len() as u64);
+    }
+
+    /// Publishes slots again that the device asked something for, once the answers are written. They were
+    /// counted when they were published first, and each is in the queue once at most, so there is room.
+    pub fn publish_resumed(&self, slots: &[u32]) {
+        let shift = self.layout.shift;
+        let words = self.buffers.submission_words();
+        let mut submission = lock(&self.submission);
+        self.buffers.publish_fence();
+        for slot in slots {
+            let batch = self.owners[*slot as usize].batch.load(Ordering::Relaxed);
+            let entry = live::encode_resumed(submission.position, shift, *slot, batch);
+            let at = self.layout.submission(submission.position);
+            words[at + 1].store(entry[1], Ordering::Relaxed);
+            words[at].store(entry[0], Ordering::Release);
+            submission.position = submission.position.wrapping_add(1);
+        }
+        self.buffers.flush_entries();
     }
 
     /// What the device needs to know of an opcode before it claims the slot, and whether it is the

@@ -1,0 +1,214 @@
+//! Storage that the running kernel asks for: files and memory by handle, and the thread that answers.
+//!
+//! A request names a file and memory by handles that the host gave out ([`capability`]); the service
+//! ([`service`]) checks them, hands the transfer to a [`TransferEngine`], and publishes the slot's entry
+//! again when it has ended. The device never learns a descriptor or a path.
+
+mod capability;
+mod service;
+
+use std::fs::File;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::error::RuntimeError;
+use super::resources::{Access, Resource};
+use super::shared::{Shared, lock};
+use crate::io::arena::{Arena, MAX_ARENA_BYTES};
+use crate::io::transfer::{Description, TransferOptions, open_transfer};
+use crate::vulkan::{Buffer, Gpu};
+
+pub use self::capability::FileOptions;
+pub(super) use self::capability::Piece;
+use self::capability::Tables;
+
+/// How a runtime serves the IO that its slots ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct StorageOptions {
+    /// The engine, and what it is to use.
+    pub transfer: TransferOptions,
+    /// Bytes of memory that transfers go to and come from, in all; at most 128 MiB. Default: 32 MiB.
+    pub memory_bytes: usize,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self { transfer: TransferOptions::default(), memory_bytes: 32 << 20 }
+    }
+}
+
+/// What the threads of a runtime share of its storage.
+pub(crate) struct Storage {
+    /// All memory of transfers, as the device sees it.
+    buffer: Buffer,
+    arena: Arc<Arena>,
+    tables: Arc<Mutex<Tables>>,
+    /// Requests taken and not answered.
+    in_flight: AtomicUsize,
+    /// Requests answered so far.
+    answered: AtomicU32,
+    description: OnceLock<Description>,
+}
+
+impl Storage {
+    /// Maps the memory and imports it.
+    pub fn new(gpu: &Arc<Gpu>, options: &StorageOptions) -> Result<Self, RuntimeError> {
+        if options.memory_bytes == 0 || options.memory_bytes > MAX_ARENA_BYTES {
+            return Err(RuntimeError::BadOption {
+                option: "memory_bytes",
+                value: options.memory_bytes as u64,
+                takes: "1 to 128 MiB",
+            });
+        }
+        let host = |e: std::io::Error| RuntimeError::Host {
+            what: "no memory for storage could be mapped",
+            error: e.to_string(),
+        };
+        let alignment = gpu.info().import_alignment.unwrap_or(1) as usize;
+        let bytes = options.memory_bytes.next_multiple_of(alignment.max(1)).min(MAX_ARENA_BYTES);
+        let arena = Arena::new(bytes).map_err(host)?;
+        let start = NonNull::new(arena.as_ptr()).unwrap_or(NonNull::dangling());
+        // SAFETY: the arena is one mapping that lives as long as its last Arc, of which the buffer keeps
+        // one. Nobody makes references to its bytes: transfers go through raw pointers, callers through
+        // atomics.
+        let buffer = unsafe { Buffer::import_host(gpu, start, arena.len(), arena.clone()) }?;
+        let tables = Arc::new(Mutex::new(Tables::new(arena.len())));
+        Ok(Self {
+            buffer,
+            arena,
+            tables,
+            in_flight: AtomicUsize::new(0),
+            answered: AtomicU32::new(0),
+            description: OnceLock::new(),
+        })
+    }
+
+    /// Requests taken and not answered.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Requests answered so far, modulo 2^32.
+    pub fn answered(&self) -> u32 {
+        self.answered.load(Ordering::Acquire)
+    }
+
+    /// The engine, once its thread has it.
+    pub fn description(&self) -> Option<&Description> {
+        self.description.get()
+    }
+
+    /// Starts the thread that serves `shared`.
+    pub fn start(
+        shared: &Arc<Shared>,
+        options: &StorageOptions,
+    ) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
+        let refused = |what| move |e: std::io::Error| RuntimeError::Host { what, error: e.to_string() };
+        let arenas = shared.storage.as_ref().map(|storage| storage.arena.clone());
+        let engine = open_transfer(&options.transfer, arenas.as_slice())
+            .map_err(refused("the storage engine could not be opened"))?;
+        if let Some(storage) = &shared.storage {
+            let _ = storage.description.set(engine.describe().clone());
+        }
+        let shared = shared.clone();
+        std::thread::Builder::new()
+            .name("ringfence-io".into())
+            .spawn(move || service::run(&shared, engine))
+            .map_err(refused("the storage thread could not be started"))
+    }
+}
+
+/// A file that slots may name. Dropping it revokes the handle: requests that come afterwards are FAULT
+/// `BAD_OPERAND`, those in flight end as they would have.
+pub struct RegisteredFile {
+    handle: u32,
+    tables: Arc<Mutex<Tables>>,
+}
+
+impl RegisteredFile {
+    pub(super) fn new(shared: &Shared, file: File, options: &FileOptions) -> Result<Self, RuntimeError> {
+        let storage = storage(shared)?;
+        let handle = lock(&storage.tables).register(file, options)?;
+        Ok(Self { handle, tables: storage.tables.clone() })
+    }
+
+    /// What slots call it by.
+    pub fn handle(&self) -> u32 {
+        self.handle
+    }
+}
+
+impl Drop for RegisteredFile {
+    fn drop(&mut self) {
+        lock(&self.tables).revoke(self.handle);
+    }
+}
+
+/// Memory that transfers go to and come from, and that slots read and write by the same handle.
+/// Dropping it revokes the handle; the memory is used anew only when no transfer and no dispatch can
+/// touch it any more.
+pub struct Memory {
+    resource: Resource,
+    tables: Arc<Mutex<Tables>>,
+    piece: Arc<Piece>,
+}
+
+impl Memory {
+    pub(super) fn new(shared: &Arc<Shared>, bytes: usize) -> Result<Self, RuntimeError> {
+        let storage = storage(shared)?;
+        let piece = Arc::new(Piece::new(&storage.tables, bytes)?);
+        let resource =
+            Resource::register_piece(shared, storage.buffer.clone(), piece.clone(), Access::Write)?;
+        lock(&storage.tables).lend(resource.handle(), &storage.arena, &piece);
+        Ok(Self { resource, tables: storage.tables.clone(), piece })
+    }
+
+    /// What slots call it by.
+    pub fn handle(&self) -> u32 {
+        self.resource.handle()
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.piece.range().len()
+    }
+
+    /// Whether it has none; it never is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its words, in place.
+    pub fn words(&self) -> &[AtomicU32] {
+        let range = self.piece.range();
+        self.resource.words().and_then(|words| words.get(range.start / 4..range.end / 4)).unwrap_or(&[])
+    }
+
+    /// Copies bytes in, from byte `at` on; as many as fit.
+    pub fn write(&self, at: usize, bytes: &[u8]) {
+        for (i, byte) in (at..).zip(bytes) {
+            let Some(word) = self.words().get(i / 4) else { break };
+            let shift = 8 * (i % 4);
+            let rest = word.load(Ordering::Relaxed) & !(0xFF << shift);
+            word.store(rest | u32::from(*byte) << shift, Ordering::Relaxed);
+        }
+    }
+
+    /// Copies its bytes out.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.words().iter().flat_map(|word| word.load(Ordering::Acquire).to_le_bytes()).collect()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // Dropped after the lock, which the drop of a last piece takes.
+        let taken = lock(&self.tables).take_back(self.resource.handle());
+        drop(taken);
+    }
+}
+
+fn storage(shared: &Shared) -> Result<&Storage, RuntimeError> {
+    shared.storage.as_ref().ok_or(RuntimeError::NoStorage)
+}

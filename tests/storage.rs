@@ -1,0 +1,199 @@
+//! LOAD_MISS, STORE_RANGE and IO_FENCE: bytes that the running kernel asks for, against the files
+//! themselves, in both modes and with both engines.
+
+mod support;
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+
+use ringfence::descriptor::{BatchDescriptor, SlotDescriptor};
+use ringfence::io::transfer::{EngineChoice, TransferOptions};
+use ringfence::protocol::{FaultCode, LoadMiss};
+use ringfence::runtime::{FileOptions, Job, Memory, Mode, Runtime, StorageOptions};
+use support::{MODES, PATIENCE, assert_silent, builder};
+
+const ENGINES: [EngineChoice; 2] = [EngineChoice::IoUring, EngineChoice::Threads];
+
+fn runtime(mode: Mode, engine: EngineChoice) -> Runtime {
+    let transfer = TransferOptions { engine, ..TransferOptions::default() };
+    let options = StorageOptions { transfer, ..StorageOptions::default() };
+    builder(mode).storage(options).slots(2048).build().expect("a runtime with storage")
+}
+
+fn each(mut test: impl FnMut(&Runtime, &str)) {
+    for mode in MODES {
+        for engine in ENGINES {
+            test(&runtime(mode, engine), &format!("{mode}, {engine:?}"));
+        }
+    }
+    assert_silent();
+}
+
+/// An unnamed file with these bytes, open for reading and writing.
+fn file(bytes: &[u8]) -> File {
+    let path = std::env::temp_dir().join(format!("ringfence-storage-{}-{:p}", std::process::id(), bytes));
+    let mut options = File::options();
+    let mut file = options.read(true).write(true).create(true).truncate(true).open(&path).expect("a file");
+    file.write_all(bytes).expect("room");
+    std::fs::remove_file(path).expect("removable");
+    file
+}
+
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    (0..bytes)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect()
+}
+
+fn read(file: u32, offset: u64, bytes: u32, memory: &Memory, at: u32) -> SlotDescriptor {
+    SlotDescriptor::load_miss(&LoadMiss {
+        resource_id: file,
+        prefetch: false,
+        byte_offset: offset,
+        byte_count: bytes,
+        dst_handle: memory.handle(),
+        dst_offset: at,
+    })
+}
+
+fn ended(job: &Job) -> Result<u64, (FaultCode, u16)> {
+    let ended = job.wait_timeout(PATIENCE).expect("the device is well").expect("it ends in time");
+    match ended.fault() {
+        Some(fault) => Err(fault),
+        None => Ok(ended.result().expect("not a fault")),
+    }
+}
+
+#[test]
+fn reads_bring_the_files_bytes() {
+    let bytes = noise(300_000);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(1 << 20).expect("memory");
+        // Offset, bytes, place, and what arrives.
+        let cases: [(u64, u32, u32); 9] = [
+            (0, 4096, 0),
+            (1, 1, 5),
+            (4095, 4098, 3),
+            (299_999, 1, 9),
+            (300_000, 0, 0),
+            (17, 0, 11),
+            (0, 300_000, 700_000),
+            (123_456, 65_537, 12_345),
+            (4096, 8192, 4096),
+        ];
+        for (offset, count, at) in cases {
+            let job = runtime.submit(&read(source.handle(), offset, count, &memory, at)).expect("accepted");
+            let whole = if count == 0 { 300_000 - offset as usize } else { count as usize };
+            assert_eq!(ended(&job), Ok(whole as u64), "{what}: {offset} {count}");
+            let got = &memory.to_vec()[at as usize..][..whole];
+            assert!(got == &bytes[offset as usize..][..whole], "{what}: {offset} {count}");
+        }
+    });
+}
+
+#[test]
+fn what_is_written_is_in_the_file() {
+    let bytes = noise(100_000);
+    each(|runtime, what| {
+        let target = file(&[0; 10]);
+        let options = FileOptions { write: true, ..FileOptions::default() };
+        let handle =
+            runtime.register_file(target.try_clone().expect("a descriptor"), &options).expect("a handle");
+        let memory = runtime.memory(bytes.len()).expect("memory");
+        memory.write(0, &bytes);
+        for (offset, count, at) in
+            [(0u64, 4096u32, 0u32), (5, 7, 3), (8192, 50_001, 777), (70_000, 1, 99_999)]
+        {
+            let slot = SlotDescriptor::store_range(handle.handle(), offset, count, memory.handle(), at);
+            assert_eq!(ended(&runtime.submit(&slot).expect("accepted")), Ok(u64::from(count)), "{what}");
+            let mut got = vec![0; count as usize];
+            target.read_exact_at(&mut got, offset).expect("there");
+            assert!(got == bytes[at as usize..][..count as usize], "{what}: {offset} {count}");
+        }
+    });
+}
+
+#[test]
+fn bad_requests_fault_and_move_nothing() {
+    let bytes = noise(10_000);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let gone = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let revoked = gone.handle();
+        drop(gone);
+        let anew = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        assert_ne!(anew.handle(), revoked, "a revoked handle names nothing else");
+        let memory = runtime.memory(8192).expect("memory");
+        memory.write(0, &[7; 8192]);
+        let write = |count| SlotDescriptor::store_range(source.handle(), 0, count, memory.handle(), 0);
+        let other = runtime.scratch(64).expect("other memory");
+        let to = |handle| {
+            SlotDescriptor::load_miss(&LoadMiss {
+                resource_id: source.handle(),
+                byte_count: 16,
+                dst_handle: handle,
+                ..LoadMiss::default()
+            })
+        };
+        let folder = File::open(std::env::temp_dir()).expect("a folder");
+        let folder = runtime
+            .register_file(folder, &FileOptions { size: Some(1 << 20), ..FileOptions::default() })
+            .expect("a handle");
+        let cases = [
+            ("an unknown file", read(999, 0, 16, &memory, 0), (FaultCode::BadOperand, 0)),
+            ("a revoked file", read(revoked, 0, 16, &memory, 0), (FaultCode::BadOperand, 0)),
+            ("behind the end", read(source.handle(), 10_001, 1, &memory, 0), (FaultCode::BadOperand, 2)),
+            ("across the end", read(source.handle(), 9_999, 2, &memory, 0), (FaultCode::BadOperand, 4)),
+            ("past 4 GiB", read(source.handle(), 1 << 40, 1, &memory, 0), (FaultCode::BadOperand, 2)),
+            ("all of it, too much", read(source.handle(), 0, 0, &memory, 0), (FaultCode::BadOperand, 4)),
+            ("behind the memory", read(source.handle(), 0, 1, &memory, 8193), (FaultCode::BadOperand, 6)),
+            ("across its end", read(source.handle(), 0, 2, &memory, 8191), (FaultCode::BadOperand, 4)),
+            ("no memory of transfers", to(other.handle()), (FaultCode::BadOperand, 5)),
+            ("unknown memory", to(u32::MAX), (FaultCode::BadOperand, 5)),
+            ("a file to read", write(16), (FaultCode::Unauthorized, 0)),
+            ("a directory", read(folder.handle(), 0, 16, &memory, 0), (FaultCode::IoError, 21)),
+        ];
+        for (case, slot, fault) in cases {
+            assert_eq!(ended(&runtime.submit(&slot).expect("accepted")), Err(fault), "{what}: {case}");
+        }
+        assert!(memory.to_vec() == [7; 8192], "{what}");
+    });
+}
+
+/// Many more requests than the IO queue has places, mixed with other work, in batches.
+#[test]
+fn a_full_queue_delays_and_loses_nothing() {
+    let bytes = noise(1 << 20);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(1 << 20).expect("memory");
+        for round in 0..5u64 {
+            let mut slots = Vec::new();
+            for i in 0..500u64 {
+                let offset = (i * 7919 + round * 131) % ((1 << 20) - 512);
+                slots.push(read(source.handle(), offset, 512, &memory, 512 * i as u32));
+                slots.push(SlotDescriptor::atomic_add(1, 161));
+            }
+            slots.push(SlotDescriptor::io_fence());
+            let batch = BatchDescriptor::new(slots, round as u32);
+            let batch = runtime.submit_batch(&batch).expect("accepted");
+            let done = batch.wait_timeout(PATIENCE).expect("well").expect("in time");
+            assert!(done.slots.iter().all(|slot| slot.fault().is_none()), "{what}");
+            let got = memory.to_vec();
+            for i in 0..500u64 {
+                let offset = ((i * 7919 + round * 131) % ((1 << 20) - 512)) as usize;
+                assert!(got[512 * i as usize..][..512] == bytes[offset..][..512], "{what}: {i}");
+            }
+        }
+        let control = runtime.control().expect("a readback");
+        assert_eq!(control[161], 2500, "{what}");
+    });
+}
