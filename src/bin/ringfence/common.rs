@@ -67,6 +67,9 @@ pub enum Trouble {
     /// A file that does not say what it must; the error tells line and column.
     #[error("{name}: {error}")]
     Json { name: String, error: serde_json::Error },
+    /// A table of a file that the device does not take.
+    #[error("{name}: the table at line {line} column {column}: {error}")]
+    Table { name: String, line: usize, column: usize, error: RuntimeError },
     #[error(transparent)]
     Submit(#[from] SubmitError),
     #[error(transparent)]

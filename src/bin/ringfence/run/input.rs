@@ -1,7 +1,7 @@
 //! The file that `run` takes.
 //!
 //! Everything is checked while it is read, so that every complaint has a line and a column: what this
-//! module accepts can be published.
+//! module accepts can be published, if the device has the memory for its tables.
 
 use std::fmt;
 
@@ -15,6 +15,7 @@ use ringfence::protocol::{
 };
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde_json::value::RawValue;
 
 use super::strict::{AtMost, Listed, Object};
 
@@ -49,6 +50,20 @@ impl From<Object<ProgramFields>> for Program {
         let ProgramFields { observables: Observables(observables), tables: AtMost(tables), batches } = fields;
         Self { observables, tables, batches }
     }
+}
+
+/// Where in a file that was read as a [`Program`] one of its tables begins: line and column, from 1.
+pub fn table_place(file: &[u8], table: usize) -> Option<(usize, usize)> {
+    #[derive(Deserialize)]
+    struct Places<'a> {
+        #[serde(borrow)]
+        tables: Vec<&'a RawValue>,
+    }
+    let Places { tables } = serde_json::from_slice(file).ok()?;
+    let before = &file[..tables.get(table)?.get().as_ptr().addr() - file.as_ptr().addr()];
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    Some((lines + 1, before.len() - line_start + 1))
 }
 
 #[derive(Deserialize)]
@@ -212,4 +227,14 @@ impl Listed for Vec<u32> {
 
 impl Listed for Slot {
     const NAME: &str = "slots beside the fence (split the batch)";
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tables_have_a_place() {
+        let file = b"{\"batches\": [],\n \"tables\": [[1, 2],\n\n  [3], []]}";
+        let places = (0..4).map(|table| super::table_place(file, table));
+        assert_eq!(places.collect::<Vec<_>>(), [Some((2, 13)), Some((4, 3)), Some((4, 8)), None]);
+    }
 }

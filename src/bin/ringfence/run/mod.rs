@@ -13,7 +13,7 @@ use ringfence::protocol::{MIN_LIVE_RING_SLOTS, try_read_debug_log};
 use ringfence::runtime::{Runtime, RuntimeError};
 
 use crate::common::{self, Ended, Global, Trouble};
-use input::Program;
+use input::{Program, table_place};
 use output::{BatchReport, Report};
 
 /// Slots of the slab, unless a batch needs more.
@@ -31,27 +31,39 @@ pub struct Args {
     file: PathBuf,
 }
 
+/// The file as it was read.
+struct File {
+    name: String,
+    bytes: Vec<u8>,
+}
+
 /// Exit code 0 although slots faulted: the faults are the answer.
 pub fn run(global: &Global, args: &Args) -> Ended {
-    let program = read(&args.file)?;
-    common::print(global.json, &execute(global, &program)?)?;
+    let file = File::read(&args.file)?;
+    let program = serde_json::from_slice(&file.bytes)
+        .map_err(|error| Trouble::Json { name: file.name.clone(), error })?;
+    common::print(global.json, &execute(global, &file, &program)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<Program, Trouble> {
-    let standard_input = path.as_os_str() == "-";
-    let name = || if standard_input { "standard input".into() } else { path.display().to_string() };
-    let bytes = if standard_input {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        fs::read(path)
-    };
-    let bytes = bytes.map_err(|error| Trouble::File { name: name(), error })?;
-    serde_json::from_slice(&bytes).map_err(|error| Trouble::Json { name: name(), error })
+impl File {
+    fn read(path: &Path) -> Result<Self, Trouble> {
+        let standard_input = path.as_os_str() == "-";
+        let name = if standard_input { "standard input".into() } else { path.display().to_string() };
+        let bytes = if standard_input {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            fs::read(path)
+        };
+        match bytes {
+            Ok(bytes) => Ok(Self { name, bytes }),
+            Err(error) => Err(Trouble::File { name, error }),
+        }
+    }
 }
 
-fn execute(global: &Global, program: &Program) -> Result<Report, Trouble> {
+fn execute(global: &Global, file: &File, program: &Program) -> Result<Report, Trouble> {
     let largest = program.batches.iter().map(|batch| batch.slots.len() as u32 + 1).max().unwrap_or(0);
     let runtime = global
         .builder()
@@ -59,8 +71,12 @@ fn execute(global: &Global, program: &Program) -> Result<Report, Trouble> {
         .observables(program.observables)
         .build()?;
     // Handles count up from 0 in the order of registration.
-    let _tables =
-        program.tables.iter().map(|table| runtime.table(table)).collect::<Result<Vec<_>, RuntimeError>>()?;
+    let _tables = program
+        .tables
+        .iter()
+        .enumerate()
+        .map(|(index, words)| runtime.table(words).map_err(|error| table_trouble(file, index, error)))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut batches = Vec::with_capacity(program.batches.len());
     for (index, batch) in program.batches.iter().enumerate() {
         batches.push(match runtime.submit_encoded(&batch.encode()) {
@@ -76,6 +92,14 @@ fn execute(global: &Global, program: &Program) -> Result<Report, Trouble> {
         });
     }
     report(&runtime, batches)
+}
+
+/// The device does not take a table, mostly for its size.
+fn table_trouble(file: &File, index: usize, error: RuntimeError) -> Trouble {
+    match table_place(&file.bytes, index) {
+        Some((line, column)) => Trouble::Table { name: file.name.clone(), line, column, error },
+        None => error.into(),
+    }
 }
 
 fn report(runtime: &Runtime, batches: Vec<BatchReport>) -> Result<Report, Trouble> {
