@@ -1,5 +1,5 @@
 // LOAD_MISS, STORE_RANGE and IO_FENCE: bytes from a file to memory and back, and the wait for all that was
-// asked before. Twins: src/twin/load_miss.rs, store_range.rs, io_fence.rs.
+// asked before. What they move is held against the files themselves, by tests/storage.rs.
 //
 // The host checks what is asked, since it alone knows files and memory by their handles; its fault is the
 // slot's. A prefetch is done when it was asked, whatever becomes of it.
