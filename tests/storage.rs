@@ -197,3 +197,98 @@ fn a_full_queue_delays_and_loses_nothing() {
         assert_eq!(control[161], 2500, "{what}");
     });
 }
+
+fn prefetch(file: u32, offset: u64, bytes: u32, memory: &Memory) -> SlotDescriptor {
+    SlotDescriptor::load_miss(&LoadMiss {
+        resource_id: file,
+        prefetch: true,
+        byte_offset: offset,
+        byte_count: bytes,
+        dst_handle: memory.handle(),
+        dst_offset: 0,
+    })
+}
+
+#[test]
+fn a_prefetch_is_done_at_once_and_a_fence_waits_for_it() {
+    let bytes = noise(1 << 20);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        for round in 0..20u64 {
+            let memory = runtime.memory(1 << 19).expect("memory");
+            let asked = runtime.submit(&prefetch(source.handle(), round * 4096, 1 << 19, &memory));
+            let bad = runtime.submit(&prefetch(77, 0, 16, &memory));
+            let fence = runtime.submit(&SlotDescriptor::io_fence()).expect("accepted");
+            assert_eq!(ended(&asked.expect("accepted")), Ok(0), "{what}");
+            assert_eq!(ended(&bad.expect("accepted")), Ok(0), "{what}: nobody waits for its fault");
+            assert_eq!(ended(&fence), Ok(0), "{what}");
+            assert!(memory.to_vec() == bytes[round as usize * 4096..][..1 << 19], "{what}: {round}");
+        }
+    });
+}
+
+#[test]
+fn without_storage_the_opcodes_are_unknown() {
+    for mode in MODES {
+        let runtime = builder(mode).build().expect("a runtime");
+        for slot in [SlotDescriptor::io_fence(), SlotDescriptor::load_miss(&LoadMiss::default())] {
+            let job = runtime.submit(&slot).expect("accepted");
+            assert_eq!(ended(&job), Err((FaultCode::UnknownOpcode, 0)), "{mode}");
+        }
+        assert!(runtime.memory(16).is_err());
+    }
+    assert_silent();
+}
+
+/// Reads on their way when the last handle goes: they end before their memory does, and the jobs as
+/// CANCELLED or DONE.
+#[test]
+fn a_runtime_may_go_while_reads_are_in_flight() {
+    let bytes = noise(8 << 20);
+    for round in 0..5 {
+        for mode in MODES {
+            for engine in ENGINES {
+                let runtime = runtime(mode, engine);
+                let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+                let memory = runtime.memory(8 << 20).expect("memory");
+                let jobs: Vec<_> = (0..100)
+                    .map(|_| runtime.submit(&read(source.handle(), 0, 0, &memory, 0)).expect("accepted"))
+                    .collect();
+                if round % 2 == 0 {
+                    drop(memory);
+                }
+                drop(source);
+                drop(runtime);
+                for job in jobs {
+                    let end = ended(&job);
+                    let known = [
+                        Ok(8 << 20),
+                        Err((FaultCode::Cancelled, 0)),
+                        Err((FaultCode::BadOperand, 0)),
+                        Err((FaultCode::BadOperand, 5)),
+                    ];
+                    assert!(known.contains(&end), "{mode}, {engine:?}: {end:?}");
+                }
+            }
+        }
+    }
+    assert_silent();
+}
+
+#[test]
+fn a_readback_shows_who_waits_and_shutdown_waits_for_them() {
+    let bytes = noise(4 << 20);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(4 << 20).expect("memory");
+        let jobs: Vec<_> = (0..64)
+            .map(|_| runtime.submit(&read(source.handle(), 0, 0, &memory, 0)).expect("accepted"))
+            .collect();
+        let _ = runtime.readback().expect("a readback while slots wait");
+        let last = runtime.submit(&SlotDescriptor::shutdown()).expect("accepted");
+        for job in &jobs {
+            assert_eq!(ended(job), Ok(4 << 20), "{what}");
+        }
+        assert_eq!(ended(&last), Ok(0), "{what}");
+    });
+}
