@@ -29,12 +29,12 @@ layout(local_size_x_id = 0) in;
 
 #ifdef WITH_SCAN
 #define WITH_WIDE
-#include "op/scan.glsl"
+#include "wide.glsl"
 #endif
 
 // What a claim may cost at most; a worker that has less left leaves before it claims.
 #ifdef WITH_WIDE
-const uint RESERVE = SCAN_CLAIM_COST;
+const uint RESERVE = max(LANE_CLAIM_COST, WIDE_CLAIM_COST);
 #else
 const uint RESERVE = LANE_CLAIM_COST;
 #endif
@@ -183,9 +183,10 @@ void serve(bool mine, uint entry, uint batch, bool again) {
 
     Outcome o = bad_operand(DETAIL_PRIORITY);
     bool wide = false;
-#ifdef WITH_SCAN
-    wide = subgroupAny(admitted && op == OP_SCAN && (entry & ENTRY_WIDE) != 0);
-    if (wide) o = op_scan(subgroupBroadcastFirst(slot));
+#ifdef WITH_WIDE
+    bool takes_all = is_wide_op(op);
+    wide = subgroupAny(admitted && takes_all && (entry & ENTRY_WIDE) != 0);
+    if (wide) o = execute_wide(op, slot);
 #endif
     bool lanes = admitted && op != OP_BATCH_FENCE && op != OP_SHUTDOWN && !wide;
 #ifdef WITH_IO

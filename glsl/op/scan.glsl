@@ -6,9 +6,7 @@
 // it is left, by all lanes together, when some lane has come to a match (DESIGN facts 10, 21): the row
 // that matches lead to keeps a stream until the end of the turn, so that no byte is looked at for it.
 // Matches go into the slot's own buffer, whose cursor is a register: one subgroup is one slot.
-
-// The same memory as Words, 16 bytes at a time; it is aligned like single words.
-layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate readonly buffer Turns { uvec4 at[]; };
+#include "range.glsl"
 
 struct Scan {
     Words text;   // the chunk, from its first word
@@ -184,12 +182,6 @@ Streams scan_streams(Scan scan, uint piece, uint len, uint state) {
                     scan_first_state(scan, s.at.z), scan_first_state(scan, s.at.w));
     if (index.x == 0) s.state.x = state;
     return s;
-}
-
-uvec2 address_plus(uvec2 address, uint bytes) {
-    uint carry;
-    uint low = uaddCarry(address.x, bytes, carry);
-    return uvec2(low, address.y + carry);
 }
 
 // All of it is the same for the whole subgroup but the lanes' streams.

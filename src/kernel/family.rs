@@ -21,25 +21,60 @@ const CORE: &[u32] = &[
 /// Opcodes that ask the host for IO: only for a runtime that has somebody to answer.
 pub(crate) const IO: &[u32] = &[OP_LOAD_MISS, OP_STORE_RANGE, OP_IO_FENCE];
 
+/// Opcodes that a module has or has not together.
+struct Family {
+    opcodes: &'static [u32],
+    /// Loop turns that the dearest claim of one can cost.
+    claim_cost: u32,
+}
+
+const SCAN: &Family = &Family { opcodes: &[OP_SCAN], claim_cost: SCAN_CLAIM_COST };
+const TRANSFER: &Family = &Family { opcodes: IO, claim_cost: LANE_CLAIM_COST };
+
 /// Modules by growing size, with what each has beyond [`CORE`].
-const FAMILIES: &[(&str, &[u32])] = &[("core", &[]), ("scan", &[OP_SCAN]), ("io", IO)];
+const MODULES: &[(&str, &[&Family])] = &[("core", &[]), ("scan", &[SCAN]), ("io", &[TRANSFER])];
 
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
 /// so they ask for nothing.
 pub(crate) fn smallest(opcodes: &[u32]) -> Option<&'static Module> {
-    let known = |op: &u32| CORE.contains(op) || FAMILIES.iter().any(|(_, more)| more.contains(op));
-    let serves =
-        |more: &[u32]| opcodes.iter().filter(|op| known(op)).all(|op| CORE.contains(op) || more.contains(op));
-    FAMILIES.iter().find(|(_, more)| serves(more)).and_then(|(name, _)| module(name))
+    let has = |families: &[&Family], op: &u32| families.iter().any(|family| family.opcodes.contains(op));
+    let asks = |op: &&u32| !CORE.contains(op) && MODULES.iter().any(|(_, families)| has(families, op));
+    let serves = |families: &[&Family]| opcodes.iter().filter(asks).all(|op| has(families, op));
+    MODULES.iter().find(|(_, families)| serves(families)).and_then(|(name, _)| module(name))
 }
 
 /// Loop turns that the dearest claim of a module can cost; the kernel's `RESERVE`.
 pub(crate) fn claim_cost(module: &Module) -> u32 {
-    if module.name == "scan" { LANE_CLAIM_COST.max(SCAN_CLAIM_COST) } else { LANE_CLAIM_COST }
+    let families =
+        MODULES.iter().filter(|(name, _)| *name == module.name).flat_map(|(_, families)| *families);
+    families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max)
 }
 
 /// A whole subgroup works on one slot of this opcode.
 #[inline]
 pub(crate) const fn is_wide(opcode: u32) -> bool {
-    opcode == OP_SCAN
+    matches!(opcode, OP_SCAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_module_that_has_them_all_is_taken() {
+        let cases: [(&[u32], &str); 5] = [
+            (&[], "core"),
+            (&[OP_NOP, 8, 0x8000_0002], "core"),
+            (&[OP_SCAN], "scan"),
+            (&[OP_PACKED_SLOT, OP_SCAN], "scan"),
+            (&[OP_IO_FENCE, 8], "io"),
+        ];
+        for (opcodes, name) in cases {
+            let taken = smallest(opcodes).expect("every module is embedded");
+            assert_eq!(taken.name, name, "{opcodes:x?}");
+            for (_, families) in MODULES.iter().filter(|(module, _)| *module == name) {
+                assert!(families.iter().all(|family| family.claim_cost <= claim_cost(taken)), "{name}");
+            }
+        }
+    }
 }
