@@ -3,6 +3,8 @@
 mod cases;
 mod support;
 
+use std::sync::atomic::Ordering;
+
 use cases::{Batch, Case};
 use ringfence::descriptor::EncodedBatch;
 use ringfence::protocol::{
@@ -53,11 +55,17 @@ fn check(case: &Case, mode: Mode) {
         .slots(1024)
         .observables(case.observables)
         .debug_records(case.log_capacity)
+        .opcodes(&case.opcodes())
         .build()
         .expect("a case has valid sizes");
     let tables: Vec<_> = case.tables.iter().map(|t| runtime.table(t).expect("a table")).collect();
-    assert!(tables.iter().enumerate().all(|(i, t)| t.handle() == i as u32), "{name}: handles");
-    let mut twin = Machine::new(case.observables, case.tables.clone(), case.log_capacity).expect("a twin");
+    let outputs: Vec<_> =
+        case.output_sizes().into_iter().map(|words| runtime.output(words).expect("an output")).collect();
+    let handles = tables.iter().chain(&outputs).map(|resource| resource.handle());
+    assert!(handles.eq(0..(tables.len() + outputs.len()) as u32), "{name}: handles");
+    let mut twin = Machine::new(case.observables, case.tables.clone(), case.log_capacity)
+        .expect("a twin")
+        .with_outputs(&case.output_sizes());
 
     for (index, batch) in case.batches.iter().enumerate() {
         let slots: Vec<SlotWords> = batch.slots.iter().map(|(words, _)| *words).collect();
@@ -67,6 +75,11 @@ fn check(case: &Case, mode: Mode) {
         assert_eq!(fence, wanted.fence, "{name}, fence {index}");
     }
 
+    for (index, output) in outputs.iter().enumerate() {
+        let words: Vec<u32> =
+            output.words().expect("mapped").iter().map(|word| word.load(Ordering::Acquire)).collect();
+        assert_eq!(words, twin.outputs()[index], "{name}: output {index}");
+    }
     let mut control = runtime.control().expect("a readback");
     // The partition is the runtime's own; everything else is the twin's, word for word.
     let partition = PRIORITY_OFFSETS_BASE as usize..(PRIORITY_OFFSETS_BASE + PRIORITY_OFFSETS_WORDS) as usize;

@@ -12,7 +12,9 @@ use ringfence::twin::Machine;
 use std::collections::BTreeMap;
 
 fn machine(case: &Case) -> Machine {
-    Machine::new(case.observables, case.tables.clone(), case.log_capacity).expect("a case has valid sizes")
+    Machine::new(case.observables, case.tables.clone(), case.log_capacity)
+        .expect("a case has valid sizes")
+        .with_outputs(&case.output_sizes())
 }
 
 fn run(machine: &mut Machine, batch: &Batch) -> ringfence::twin::BatchOutcome {
@@ -52,6 +54,7 @@ fn every_case_ends_as_its_table_says() {
         let left: BTreeMap<u32, u32> =
             (0..).zip(machine.control().iter().copied()).skip(146).filter(|(_, value)| *value != 0).collect();
         assert_eq!(left, after, "{name}: words left behind");
+        assert_eq!(machine.outputs(), case.outputs, "{name}: outputs");
 
         let log = debug_log(&machine);
         let records: Vec<_> = log

@@ -12,7 +12,7 @@ use crate::protocol::{OBSERVABLE_BASE, SlotArgs};
 /// whatever the table holds; it is checked when it comes back as a0.
 pub fn execute(m: &mut Machine, args: &SlotArgs) -> Outcome {
     let [state, byte, handle, observable, ..] = *args;
-    let table_words = m.tables.get(handle as usize).map_or(0, |table| table.len() as u32);
+    let table_words = m.resource(handle).len() as u32;
     if table_words < DFA_ROW_WORDS {
         return Err(bad_operand(2));
     }
@@ -25,7 +25,7 @@ pub fn execute(m: &mut Machine, args: &SlotArgs) -> Outcome {
     if observable > m.observables() {
         return Err(bad_operand(3));
     }
-    let next = m.tables[handle as usize][(state * DFA_ROW_WORDS + byte) as usize];
+    let next = m.resource(handle)[(state * DFA_ROW_WORDS + byte) as usize];
     if observable != 0 {
         m.control[(OBSERVABLE_BASE + observable - 1) as usize] = next;
     }

@@ -26,7 +26,10 @@ pub struct BatchOutcome {
 pub struct Machine {
     /// At least `CONTROL_MIN_WORDS` words.
     pub(super) control: Vec<u32>,
-    pub(super) tables: Vec<Vec<u32>>,
+    /// Tables, then outputs.
+    pub(super) resources: Vec<Vec<u32>>,
+    /// How many of them are tables, which are only read.
+    pub(super) tables: usize,
     /// 1 + 5 * capacity words, the capacity a power of two.
     pub(super) debug_log: Vec<u32>,
     pub(super) log_capacity: u32,
@@ -44,11 +47,25 @@ impl Machine {
         let words = |bytes: Vec<u8>| (0..).map_while(|i| word_at(&bytes, i)).collect();
         Ok(Self {
             control: words(try_encode_control(false, 1, observables)?),
-            tables,
+            tables: tables.len(),
+            resources: tables,
             debug_log: words(try_encode_empty_debug_log(log_capacity)?),
             log_capacity,
             draining: false,
         })
+    }
+
+    /// The same machine with outputs of so many words, all zero. Their handles follow those of the tables.
+    #[must_use]
+    pub fn with_outputs(mut self, words: &[u32]) -> Self {
+        self.resources.extend(words.iter().map(|words| vec![0; *words as usize]));
+        self
+    }
+
+    /// The outputs.
+    #[must_use]
+    pub fn outputs(&self) -> &[Vec<u32>] {
+        &self.resources[self.tables..]
     }
 
     /// The control buffer.
@@ -77,6 +94,11 @@ impl Machine {
     /// Observables of the control buffer.
     pub(super) fn observables(&self) -> u32 {
         self.control_words() - CONTROL_MIN_WORDS
+    }
+
+    /// The words behind a handle; none behind one that is not registered.
+    pub(super) fn resource(&self, handle: u32) -> &[u32] {
+        self.resources.get(handle as usize).map_or(&[], Vec::as_slice)
     }
 
     /// Runs the slots of a batch one after another, and then its fence.

@@ -19,7 +19,7 @@ mod shutdown;
 mod store_u32;
 mod unknown;
 
-use ringfence::protocol::{Fault, FaultCode, PRIORITY_NORMAL, SlotWords, opcode, slot};
+use ringfence::protocol::{Fault, FaultCode, OPCODE_WORD, PRIORITY_NORMAL, SlotWords, opcode, slot};
 use ringfence::twin::Outcome;
 
 /// Observables of a case, unless it says otherwise.
@@ -44,6 +44,8 @@ pub struct Case {
     pub observables: u32,
     /// Tables registered as handles 0, 1, ...
     pub tables: Vec<Vec<u32>>,
+    /// What the outputs, registered as the handles behind those, hold in the end; zeros at first.
+    pub outputs: Vec<Vec<u32>>,
     pub log_capacity: u32,
     /// In publication order, each after the one before has ended.
     pub batches: Vec<Batch>,
@@ -105,6 +107,7 @@ pub fn case(name: &str) -> Case {
         name: name.to_owned(),
         observables: OBSERVABLES,
         tables: Vec::new(),
+        outputs: Vec::new(),
         log_capacity: 64,
         batches: vec![Batch::new(0)],
         after: Vec::new(),
@@ -175,6 +178,23 @@ impl Case {
     pub fn tables(mut self, tables: &[Vec<u32>]) -> Self {
         self.tables = tables.to_vec();
         self
+    }
+
+    /// An output as the next handle, by what it holds in the end.
+    pub fn output(mut self, words: &[u32]) -> Self {
+        self.outputs.push(words.to_vec());
+        self
+    }
+
+    /// Words of each output.
+    pub fn output_sizes(&self) -> Vec<u32> {
+        self.outputs.iter().map(|words| words.len() as u32).collect()
+    }
+
+    /// Every opcode that is published.
+    pub fn opcodes(&self) -> Vec<u32> {
+        let slots = self.batches.iter().flat_map(|batch| &batch.slots);
+        slots.map(|(words, _)| words[OPCODE_WORD as usize]).collect()
     }
 
     pub fn inner_metrics(mut self, metrics: &[(u32, u32)]) -> Self {
