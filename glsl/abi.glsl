@@ -67,6 +67,9 @@ const uint OP_LOAD_MISS = 65533u;
 const uint OP_PRINTF = 65534u;
 const uint OP_PACKED_SLOT = 0x80000001u;
 const uint OP_SCAN = 0x80000010u;
+const uint OP_CRC32C = 0x80000011u;
+const uint OP_SUM_WORDS = 0x80000012u;
+const uint OP_COPY_RANGE = 0x80000013u;
 const uint OP_STORE_RANGE = 0x80000020u;
 const uint OP_IO_FENCE = 0x80000021u;
 const uint OP_SHUTDOWN = 0xFFFFFFFFu;
@@ -134,6 +137,12 @@ const uint SCAN_SERIAL_MAX = 49152u;
 const uint SCAN_CARRY_WORDS = 512u;
 const uint SCAN_PARALLEL = 0u;
 const uint SCAN_SERIAL = 1u;
+
+// range
+const uint RANGE_TURN_BYTES = 16u;
+const uint RANGE_MAX_BYTES = 0x00080000u;
+const uint RANGE_CLAIM_COST = 8448u;
+const uint CRC32C_POLYNOMIAL = 0x82F63B78u;
 
 // live
 const uint LAP_SHIFT = 24u;

@@ -27,7 +27,7 @@ layout(local_size_x_id = 0) in;
 #include "op/transfer.glsl"
 #endif
 
-#ifdef WITH_SCAN
+#if defined(WITH_SCAN) || defined(WITH_RANGE)
 #define WITH_WIDE
 #include "wide.glsl"
 #endif

@@ -11,4 +11,19 @@ uvec2 address_plus(uvec2 address, uint bytes) {
     return uvec2(low, address.y + carry);
 }
 
+// The record of a handle, the same for all lanes even if its owner revokes it meanwhile.
+uvec4 record_of(uint handle) {
+    return subgroupBroadcastFirst(handle < MAX_RESOURCES ? resources[handle] : uvec4(0));
+}
+
+bool grants(uvec4 record, uint right) { return record.z != 0 && (record.w & right) != 0; }
+
+// Bytes of a resource that an offset of 32 bits reaches, in whole words.
+uint bytes_of(uvec4 record) { return 4 * min(record.z, 0x3FFFFFFFu); }
+
+// `bytes` from `offset` on, which is not behind the end, are too many for one slot or for the resource.
+bool exceeds(uvec4 record, uint offset, uint bytes) {
+    return bytes > RANGE_MAX_BYTES || bytes > bytes_of(record) - offset;
+}
+
 #endif

@@ -196,6 +196,29 @@ impl SlotDescriptor {
         Self::from_args(BuiltinOpcode::LoadMiss.into(), request.args())
     }
 
+    /// CRC32C of `bytes` bytes of resource `handle` from byte `offset` on. `crc` is 0, or the result for
+    /// what came before. At most [`RANGE_MAX_BYTES`](crate::protocol::opcode::RANGE_MAX_BYTES).
+    #[must_use]
+    pub fn crc32c(handle: u32, offset: u32, bytes: u32, crc: u32) -> Self {
+        Self::builtin(BuiltinOpcode::Crc32c, [handle, offset, bytes, crc])
+    }
+
+    /// SUM_WORDS: `bytes` bytes of resource `handle` from byte `offset` on, both multiples of 4. At most
+    /// [`RANGE_MAX_BYTES`](crate::protocol::opcode::RANGE_MAX_BYTES).
+    #[must_use]
+    pub fn sum_words(handle: u32, offset: u32, bytes: u32) -> Self {
+        Self::builtin(BuiltinOpcode::SumWords, [handle, offset, bytes, 0])
+    }
+
+    /// COPY_RANGE: `bytes` bytes from `source` to `destination`, each a handle and a byte offset; all
+    /// multiples of 4, and no overlap. At most
+    /// [`RANGE_MAX_BYTES`](crate::protocol::opcode::RANGE_MAX_BYTES).
+    #[must_use]
+    pub fn copy_range(source: (u32, u32), destination: (u32, u32), bytes: u32) -> Self {
+        let args = [source.0, source.1, destination.0, destination.1, bytes, 0, 0, 0, 0, 0, 0, 0];
+        Self::from_args(BuiltinOpcode::CopyRange.into(), args)
+    }
+
     /// STORE_RANGE: `bytes` of the memory with the handle `memory`, from byte `memory_at` on, to a file.
     #[must_use]
     pub fn store_range(file: u32, offset: u64, bytes: u32, memory: u32, memory_at: u32) -> Self {

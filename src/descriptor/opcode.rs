@@ -55,6 +55,12 @@ builtin_opcodes! {
     PackedSlot = PACKED_SLOT,
     /// Scans a chunk of text; a wide opcode.
     Scan = SCAN,
+    /// CRC32C of a range; a wide opcode.
+    Crc32c = CRC32C,
+    /// Sum of a range of words; a wide opcode.
+    SumWords = SUM_WORDS,
+    /// Copies a range of words; a wide opcode.
+    CopyRange = COPY_RANGE,
     /// Writes a range of memory to a file.
     StoreRange = STORE_RANGE,
     /// Completes when all IO asked before it was answered.

@@ -1,7 +1,9 @@
 //! Which module serves which opcodes: the smallest that has them all is the fastest (DESIGN fact 10).
 
 use super::{Module, module};
-use crate::protocol::abi::{live::LANE_CLAIM_COST, opcode::*, scan::SCAN_CLAIM_COST};
+use crate::protocol::abi::{
+    live::LANE_CLAIM_COST, opcode::*, range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
+};
 
 /// Lane-sized opcodes that every module has.
 const CORE: &[u32] = &[
@@ -29,17 +31,30 @@ struct Family {
 }
 
 const SCAN: &Family = &Family { opcodes: &[OP_SCAN], claim_cost: SCAN_CLAIM_COST };
+const RANGE: &Family =
+    &Family { opcodes: &[OP_CRC32C, OP_SUM_WORDS, OP_COPY_RANGE], claim_cost: RANGE_CLAIM_COST };
 const TRANSFER: &Family = &Family { opcodes: IO, claim_cost: LANE_CLAIM_COST };
 
-/// Modules by growing size, with what each has beyond [`CORE`].
-const MODULES: &[(&str, &[&Family])] = &[("core", &[]), ("scan", &[SCAN]), ("io", &[TRANSFER])];
+/// Modules, those without and those with transfers each by growing size, with what each has beyond [`CORE`].
+const MODULES: &[(&str, &[&Family])] = &[
+    ("core", &[]),
+    ("scan", &[SCAN]),
+    ("range", &[RANGE]),
+    ("wide", &[SCAN, RANGE]),
+    ("io", &[TRANSFER, RANGE]),
+    ("full", &[TRANSFER, SCAN, RANGE]),
+];
 
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
-/// so they ask for nothing.
+/// so they ask for nothing. It has transfers only if they are asked for: without somebody to answer, their
+/// slots would never end.
 pub(crate) fn smallest(opcodes: &[u32]) -> Option<&'static Module> {
     let has = |families: &[&Family], op: &u32| families.iter().any(|family| family.opcodes.contains(op));
+    let transfers = opcodes.iter().any(|op| IO.contains(op));
     let asks = |op: &&u32| !CORE.contains(op) && MODULES.iter().any(|(_, families)| has(families, op));
-    let serves = |families: &[&Family]| opcodes.iter().filter(asks).all(|op| has(families, op));
+    let serves = |families: &[&Family]| {
+        has(families, &OP_LOAD_MISS) == transfers && opcodes.iter().filter(asks).all(|op| has(families, op))
+    };
     MODULES.iter().find(|(_, families)| serves(families)).and_then(|(name, _)| module(name))
 }
 
@@ -53,7 +68,7 @@ pub(crate) fn claim_cost(module: &Module) -> u32 {
 /// A whole subgroup works on one slot of this opcode.
 #[inline]
 pub(crate) const fn is_wide(opcode: u32) -> bool {
-    matches!(opcode, OP_SCAN)
+    matches!(opcode, OP_SCAN | OP_CRC32C | OP_SUM_WORDS | OP_COPY_RANGE)
 }
 
 #[cfg(test)]
@@ -62,12 +77,16 @@ mod tests {
 
     #[test]
     fn the_smallest_module_that_has_them_all_is_taken() {
-        let cases: [(&[u32], &str); 5] = [
+        let cases: [(&[u32], &str); 9] = [
             (&[], "core"),
             (&[OP_NOP, 8, 0x8000_0002], "core"),
-            (&[OP_SCAN], "scan"),
             (&[OP_PACKED_SLOT, OP_SCAN], "scan"),
+            (&[OP_SUM_WORDS, OP_NOP], "range"),
+            (&[OP_CRC32C, OP_SUM_WORDS, OP_COPY_RANGE], "range"),
+            (&[OP_SCAN, 8, OP_COPY_RANGE], "wide"),
             (&[OP_IO_FENCE, 8], "io"),
+            (&[OP_LOAD_MISS, OP_CRC32C], "io"),
+            (&[OP_LOAD_MISS, OP_SCAN], "full"),
         ];
         for (opcodes, name) in cases {
             let taken = smallest(opcodes).expect("every module is embedded");

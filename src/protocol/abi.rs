@@ -147,6 +147,12 @@ pub mod opcode {
         OP_PACKED_SLOT = 0x8000_0001;
         /// Scans a chunk of text with an automaton; a wide opcode.
         OP_SCAN = 0x8000_0010;
+        /// CRC32C of a range of bytes; a wide opcode.
+        OP_CRC32C = 0x8000_0011;
+        /// Sum of a range of words; a wide opcode.
+        OP_SUM_WORDS = 0x8000_0012;
+        /// Copies a range of words; a wide opcode.
+        OP_COPY_RANGE = 0x8000_0013;
         /// Writes a range of memory to a file.
         OP_STORE_RANGE = 0x8000_0020;
         /// Completes when all IO asked before it was answered.
@@ -406,6 +412,22 @@ pub mod scan {
     }
 }
 
+/// The wide opcodes on ranges of resources.
+pub mod range {
+    abi! { ABI:
+        /// Bytes of each lane that a turn of a wide opcode's loop takes.
+        RANGE_TURN_BYTES = 16;
+        /// Most bytes that a slot of OP_CRC32C, OP_SUM_WORDS or OP_COPY_RANGE takes.
+        RANGE_MAX_BYTES = 524_288;
+        /// Loop turns that the dearest of them can cost on a subgroup of four lanes or more: one for each 64
+        /// bytes, and of a CRC 18 for what is left of words and turns, and ten for each of the 14 bits of the
+        /// number of turns and each of the two levels of the tree.
+        RANGE_CLAIM_COST = 8_448;
+        /// The polynomial of CRC32C (Castagnoli), x^31 at bit 0 as all of its values.
+        CRC32C_POLYNOMIAL = 0x82F6_3B78;
+    }
+}
+
 /// Every table, by the section it renders as.
 pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("slot", slot::ABI),
@@ -415,6 +437,7 @@ pub const TABLES: &[(&str, &[(&str, u32)])] = &[
     ("debug_log", debug_log::ABI),
     ("io", io::ABI),
     ("scan", scan::ABI),
+    ("range", range::ABI),
     ("live", live::ABI),
     ("binding", binding::ABI),
     ("spec", spec::ABI),

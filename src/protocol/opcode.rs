@@ -3,6 +3,7 @@
 use super::abi::opcode as abi;
 use thiserror::Error;
 
+pub use super::abi::range::RANGE_MAX_BYTES;
 pub use abi::{DFA_ROW_WORDS, MEMCPY_MAX_WORDS, PACKED_MAX_OPS, SYSTEM_MASK};
 
 /// Does nothing.
@@ -29,6 +30,12 @@ pub const PRINTF: u32 = abi::OP_PRINTF;
 pub const PACKED_SLOT: u32 = abi::OP_PACKED_SLOT;
 /// Scans a chunk of text with an automaton; a wide opcode.
 pub const SCAN: u32 = abi::OP_SCAN;
+/// CRC32C of a2 bytes of resource a0 from byte a1 on, continuing the CRC a3; a wide opcode.
+pub const CRC32C: u32 = abi::OP_CRC32C;
+/// Sum of the words in a2 bytes of resource a0 from byte a1 on; a wide opcode.
+pub const SUM_WORDS: u32 = abi::OP_SUM_WORDS;
+/// Copies a4 bytes from byte a1 of resource a0 to byte a3 of resource a2; a wide opcode.
+pub const COPY_RANGE: u32 = abi::OP_COPY_RANGE;
 /// Writes a range of memory to a file: a0 = file, a2/a3 = byte offset, a4 = bytes, a5/a6 = memory and byte offset.
 pub const STORE_RANGE: u32 = abi::OP_STORE_RANGE;
 /// Completes when all IO asked before it was answered.
@@ -79,9 +86,8 @@ pub fn validate_user_opcode(opcode: u32) -> Result<(), OpcodeError> {
 /// The rule that `opcode` breaks: reserved, and not defined.
 pub fn validate_publish_opcode(opcode: u32) -> Result<(), OpcodeError> {
     match opcode {
-        NOP..=BATCH_FENCE | LOAD_MISS | PRINTF | PACKED_SLOT | SCAN | STORE_RANGE | IO_FENCE | SHUTDOWN => {
-            Ok(())
-        }
+        NOP..=BATCH_FENCE | LOAD_MISS | PRINTF | PACKED_SLOT | SHUTDOWN => Ok(()),
+        SCAN | CRC32C | SUM_WORDS | COPY_RANGE | STORE_RANGE | IO_FENCE => Ok(()),
         _ => validate_user_opcode(opcode),
     }
 }

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    Outcome, atomic_add, bad_operand, batch_fence, compare_swap, dfa_step, load_u32, memcpy, nop,
-    packed_slot, printf, shutdown, store_u32, unknown,
+    Outcome, atomic_add, bad_operand, batch_fence, compare_swap, copy_range, crc32c, dfa_step, load_u32,
+    memcpy, nop, packed_slot, printf, shutdown, store_u32, sum_words, unknown,
 };
 use crate::protocol::words::word_at;
 use crate::protocol::{
@@ -101,6 +101,14 @@ impl Machine {
         self.resources.get(handle as usize).map_or(&[], Vec::as_slice)
     }
 
+    /// Those that a slot may write.
+    pub(super) fn output(&mut self, handle: u32) -> &mut [u32] {
+        match self.resources.get_mut(handle as usize) {
+            Some(words) if handle as usize >= self.tables => words,
+            _ => &mut [],
+        }
+    }
+
     /// Runs the slots of a batch one after another, and then its fence.
     ///
     /// After a SHUTDOWN has drained, whatever comes ends as CANCELLED and changes nothing.
@@ -149,6 +157,9 @@ impl Machine {
             opcode::MEMCPY => memcpy::execute(m, args),
             opcode::DFA_STEP => dfa_step::execute(m, args),
             opcode::PRINTF => printf::execute(m, args),
+            opcode::CRC32C => crc32c::execute(m, args),
+            opcode::SUM_WORDS => sum_words::execute(m, args),
+            opcode::COPY_RANGE => copy_range::execute(m, args),
             opcode::SHUTDOWN => shutdown::execute(m, args),
             _ => unknown::execute(m, args),
         })

@@ -9,6 +9,8 @@
 pub mod atomic_add;
 pub mod batch_fence;
 pub mod compare_swap;
+pub mod copy_range;
+pub mod crc32c;
 pub mod dfa_step;
 pub mod load_u32;
 mod machine;
@@ -16,9 +18,11 @@ pub mod memcpy;
 pub mod nop;
 pub mod packed_slot;
 pub mod printf;
+mod range;
 pub mod scan;
 pub mod shutdown;
 pub mod store_u32;
+pub mod sum_words;
 pub mod unknown;
 
 pub use machine::{BatchOutcome, Machine};

@@ -8,6 +8,8 @@
 mod atomic_add;
 mod batch_fence;
 mod compare_swap;
+mod copy_range;
+mod crc32c;
 mod dfa_step;
 mod load_u32;
 mod memcpy;
@@ -17,6 +19,7 @@ mod printf;
 pub mod random;
 mod shutdown;
 mod store_u32;
+mod sum_words;
 mod unknown;
 
 use ringfence::protocol::{Fault, FaultCode, OPCODE_WORD, PRIORITY_NORMAL, SlotWords, opcode, slot};
@@ -71,6 +74,9 @@ pub fn all() -> Vec<Case> {
         ("batch_fence", batch_fence::cases()),
         ("printf", printf::cases()),
         ("packed_slot", packed_slot::cases()),
+        ("crc32c", crc32c::cases()),
+        ("sum_words", sum_words::cases()),
+        ("copy_range", copy_range::cases()),
         ("shutdown", shutdown::cases()),
         ("unknown", unknown::cases()),
     ];

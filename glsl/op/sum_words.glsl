@@ -1,0 +1,37 @@
+// SUM_WORDS: the sum, modulo 2^32, of the words in a2 bytes from byte a1 of resource a0 on.
+// Twin: src/twin/sum_words.rs.
+//
+// A wide opcode: the lanes take 16 bytes each, side by side.
+#include "range.glsl"
+
+Outcome op_sum_words(uint slot) {
+    uint base = slot * SLOT_WORDS + ARG0_WORD;
+    uvec4 source = record_of(slots[base]);
+    uint offset = slots[base + 1];
+    uint bytes = slots[base + 2];
+    if (!grants(source, RESOURCE_READ)) return bad_operand(0);
+    if ((offset & 3) != 0 || offset > bytes_of(source)) return bad_operand(1);
+    if ((bytes & 3) != 0 || exceeds(source, offset, bytes)) return bad_operand(2);
+
+    // Each from the address: SwiftShader dies of a cast between two references.
+    Turns turns = Turns(address_plus(source.xy, offset));
+    Words words = Words(address_plus(source.xy, offset));
+    uint whole = bytes / RANGE_TURN_BYTES;
+    uvec4 sum = uvec4(0);
+    uint first = 0;
+    while (first < whole) {
+        uint i = first + gl_SubgroupInvocationID;
+        if (i < whole) sum += turns.at[i];
+        first += gl_SubgroupSize;
+        charge(1);
+    }
+    // Up to three words behind the last turn, for one lane: there may be no more.
+    uint word = 4 * whole;
+    uint left = bytes / 4 - word;
+    if (gl_SubgroupInvocationID == 0) {
+        if (left > 0) sum.x += words.at[word];
+        if (left > 1) sum.y += words.at[word + 1];
+        if (left > 2) sum.z += words.at[word + 2];
+    }
+    return done(subgroupAdd(sum.x + sum.y + sum.z + sum.w));
+}
