@@ -181,6 +181,9 @@ pub struct TransferOptions {
     /// Past the page cache (`O_DIRECT`) where offset, address and length are aligned; the rest of a
     /// transfer goes through the page cache.
     pub direct: bool,
+    /// One thread uses the engine, from its first `poll` or `wait` on. Without, several may, one at a time,
+    /// and io_uring delivers completions less well.
+    pub one_thread: bool,
     /// io_uring: a kernel thread takes submissions, without a system call; it occupies a core.
     pub sqpoll: bool,
     /// io_uring: direct transfers are polled for, without interrupts, on devices that have queues
@@ -193,7 +196,14 @@ pub struct TransferOptions {
 
 impl Default for TransferOptions {
     fn default() -> Self {
-        Self { engine: EngineChoice::Auto, direct: false, sqpoll: false, iopoll: false, entries: 128 }
+        Self {
+            engine: EngineChoice::Auto,
+            direct: false,
+            one_thread: true,
+            sqpoll: false,
+            iopoll: false,
+            entries: 128,
+        }
     }
 }
 

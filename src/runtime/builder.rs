@@ -230,8 +230,8 @@ impl RuntimeBuilder {
         let thread = Launcher::start(shared.clone(), self.linger, self.patience)?;
         // From here on its drop stops the launcher.
         let mut running = Running { shared: shared.clone(), thread: Some(thread), storage: None };
-        if let Some(options) = &self.storage {
-            running.storage = Some(Storage::start(&shared, options)?);
+        if shared.storage.is_some() {
+            running.storage = Some(Storage::start(&shared)?);
         }
         Ok(Runtime { shared, module, workers, running: Arc::new(running) })
     }

@@ -34,6 +34,7 @@ impl Shared {
         if self.mode.load() != Mode::Live {
             return 0;
         }
+        self.serve_storage();
         self.reap_now(0, |_, _, _| {})
     }
 

@@ -326,7 +326,7 @@ impl Runtime {
 
     /// The engine that serves storage, and what it has to do without.
     pub fn storage(&self) -> Option<&Description> {
-        self.shared.storage.as_ref().and_then(|storage| storage.description())
+        self.shared.storage.as_ref().map(|storage| storage.description())
     }
 
     /// The control buffer, exact: taken while no dispatch is in flight.

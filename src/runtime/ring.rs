@@ -185,6 +185,7 @@ impl Ring {
             ended(user_data, outcome);
         };
         if shared.mode.load() == Mode::Live {
+            shared.serve_storage();
             shared.reap_now(ring, &mut own);
         } else if let Some(mut engine) = shared.engine_for_epoch()
             && shared.outstanding() > 0
@@ -217,10 +218,14 @@ impl Ring {
     ) -> Result<usize, RuntimeError> {
         let deadline = Instant::now().checked_add(timeout);
         let mut backoff = super::backoff::Backoff::new();
+        let mut moves = self.shared.storage_moves();
         loop {
             let count = self.reap(&mut ended)?;
             if count > 0 || self.in_flight == 0 {
                 return Ok(count);
+            }
+            if std::mem::replace(&mut moves, self.shared.storage_moves()) != moves {
+                backoff = super::backoff::Backoff::new();
             }
             backoff.pause();
             if backoff.is_long() && passed(deadline) {

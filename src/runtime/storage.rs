@@ -9,8 +9,8 @@ mod service;
 
 use std::fs::File;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::error::RuntimeError;
 use super::resources::{Access, Resource};
@@ -22,6 +22,7 @@ use crate::vulkan::{Buffer, Gpu};
 pub use self::capability::FileOptions;
 pub(super) use self::capability::Piece;
 use self::capability::Tables;
+use self::service::State;
 
 /// How a runtime serves the IO that its slots ask for.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,12 @@ pub(crate) struct Storage {
     in_flight: AtomicUsize,
     /// Requests answered so far.
     answered: AtomicU32,
-    description: OnceLock<Description>,
+    description: Description,
+    state: Mutex<State>,
+    /// Turns of the service so far, by whichever thread.
+    turns: AtomicU64,
+    /// Those in which something was there.
+    moves: AtomicU64,
 }
 
 impl Storage {
@@ -74,13 +80,21 @@ impl Storage {
         // atomics.
         let buffer = unsafe { Buffer::import_host(gpu, start, arena.len(), arena.clone()) }?;
         let tables = Arc::new(Mutex::new(Tables::new(arena.len())));
+        // Whoever waits serves, so it is not one thread.
+        let transfer = TransferOptions { one_thread: false, ..options.transfer };
+        let engine = open_transfer(&transfer, std::slice::from_ref(&arena)).map_err(|e| {
+            RuntimeError::Host { what: "the storage engine could not be opened", error: e.to_string() }
+        })?;
         Ok(Self {
             buffer,
             arena,
             tables,
             in_flight: AtomicUsize::new(0),
             answered: AtomicU32::new(0),
-            description: OnceLock::new(),
+            description: engine.describe().clone(),
+            state: Mutex::new(State::new(engine)),
+            turns: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
         })
     }
 
@@ -94,28 +108,17 @@ impl Storage {
         self.answered.load(Ordering::Acquire)
     }
 
-    /// The engine, once its thread has it.
-    pub fn description(&self) -> Option<&Description> {
-        self.description.get()
+    /// The engine.
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
-    /// Starts the thread that serves `shared`.
-    pub fn start(
-        shared: &Arc<Shared>,
-        options: &StorageOptions,
-    ) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
-        let refused = |what| move |e: std::io::Error| RuntimeError::Host { what, error: e.to_string() };
-        let arenas = shared.storage.as_ref().map(|storage| storage.arena.clone());
-        let engine = open_transfer(&options.transfer, arenas.as_slice())
-            .map_err(refused("the storage engine could not be opened"))?;
-        if let Some(storage) = &shared.storage {
-            let _ = storage.description.set(engine.describe().clone());
-        }
+    /// Starts the thread that serves `shared` while no other does.
+    pub fn start(shared: &Arc<Shared>) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
         let shared = shared.clone();
-        std::thread::Builder::new()
-            .name("ringfence-io".into())
-            .spawn(move || service::run(&shared, engine))
-            .map_err(refused("the storage thread could not be started"))
+        std::thread::Builder::new().name("ringfence-io".into()).spawn(move || service::run(&shared)).map_err(
+            |e| RuntimeError::Host { what: "the storage thread could not be started", error: e.to_string() },
+        )
     }
 }
 

@@ -35,6 +35,7 @@ impl Shared {
         mut look: impl FnMut() -> Option<T>,
     ) -> Result<Option<T>, RuntimeError> {
         let mut backoff = Backoff::new();
+        let mut moves = self.storage_moves();
         loop {
             if let Some(found) = look() {
                 return Ok(Some(found));
@@ -42,6 +43,9 @@ impl Shared {
             match self.mode.load() {
                 Mode::Live => {
                     if self.reap() == 0 {
+                        if std::mem::replace(&mut moves, self.storage_moves()) != moves {
+                            backoff = Backoff::new();
+                        }
                         backoff.pause();
                     }
                     if !backoff.is_long() {

@@ -168,7 +168,8 @@ fn set_up(
             Err(error) => description.note(format!("no SQPOLL: {error}")),
         }
     }
-    for delivery in [Delivery::Deferred, Delivery::Cooperative] {
+    let wanted = [Delivery::Deferred, Delivery::Cooperative];
+    for delivery in wanted.into_iter().skip(usize::from(!options.one_thread)) {
         match build(options, polled, false, delivery) {
             Ok(raw) => return Ok((raw, delivery == Delivery::Deferred)),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}

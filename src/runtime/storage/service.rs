@@ -1,9 +1,11 @@
-//! The thread that answers what slots ask for: takes requests in their order, hands transfers to the
-//! engine, and publishes slots again as their transfers end.
+//! Answering what slots ask for: takes requests in their order, hands transfers to the engine, and
+//! publishes slots again as their transfers end.
 //!
-//! It looks for requests in memory while slots are outstanding, with pauses that grow, and sleeps
-//! otherwise; the next publication wakes it. In epoch mode a dispatch leaves when nothing is there to
-//! claim, and the next one is armed when an answer has come.
+//! Whoever waits for slots serves meanwhile, one thread at a time. A thread of its own steps in while
+//! nobody waits: it looks for requests in memory while slots are outstanding, with pauses that grow, and
+//! sleeps otherwise; the next publication wakes it. Two threads that spin beside a worker on two cores
+//! would take turns of milliseconds (DESIGN fact 16). In epoch mode a dispatch leaves when nothing is
+//! there to claim, and the next one is armed when an answer has come.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -19,11 +21,13 @@ use crate::protocol::abi::live::COMMAND_IO_ANSWERED;
 use crate::protocol::request::{Request, RequestKind, RequestWords, decode_request};
 use crate::runtime::backoff::{self, Backoff};
 use crate::runtime::error::RuntimeError;
-use crate::runtime::shared::{Shared, lock};
+use crate::runtime::shared::{Shared, lock, try_lock};
 
 /// How long it looks for requests after the last slot has ended, before it sleeps: a caller that asks
 /// for one thing after the other should not have to wake it each time.
 const LINGER: Duration = Duration::from_millis(2);
+/// How long it leaves the service to a thread that was seen to serve.
+const ATTENDED: Duration = Duration::from_micros(200);
 /// How often it looks meanwhile.
 const TICK: Duration = Duration::from_micros(20);
 
@@ -35,9 +39,8 @@ struct Flight {
     _piece: Option<Arc<Piece>>,
 }
 
-struct Service<'a> {
-    shared: &'a Shared,
-    storage: &'a Storage,
+/// What the service knows between its turns.
+pub(super) struct State {
     engine: Box<dyn TransferEngine>,
     /// Requests taken so far; the position of the next one, modulo 2^32.
     taken: u64,
@@ -50,81 +53,134 @@ struct Service<'a> {
     answered: u32,
 }
 
-/// Serves until the runtime stops, then waits for what storage is busy with.
-pub(super) fn run(shared: &Arc<Shared>, engine: Box<dyn TransferEngine>) {
+impl State {
+    pub fn new(engine: Box<dyn TransferEngine>) -> Self {
+        Self {
+            engine,
+            taken: 0,
+            flights: BTreeMap::new(),
+            files: HashMap::new(),
+            done: Vec::new(),
+            resumed: Vec::new(),
+            answered: 0,
+        }
+    }
+}
+
+/// One turn of the service.
+struct Service<'a> {
+    shared: &'a Shared,
+    storage: &'a Storage,
+    state: &'a mut State,
+}
+
+impl Shared {
+    /// Serves storage once, if there is any and nobody else does; whether anything was there.
+    pub fn serve_storage(&self) -> bool {
+        self.storage.as_ref().is_some_and(|storage| serve(self, storage))
+    }
+
+    /// A number that changes with each request taken or answered: whoever waits for a slot that waits for
+    /// storage has reason to look again at once.
+    pub fn storage_moves(&self) -> u64 {
+        self.storage.as_ref().map_or(0, |storage| storage.moves.load(Ordering::Relaxed))
+    }
+}
+
+/// A failure of the engine fails the runtime.
+fn serve(shared: &Shared, storage: &Storage) -> bool {
+    let Some(mut state) = try_lock(&storage.state) else { return false };
+    let result = Service { shared, storage, state: &mut state }.turn();
+    drop(state);
+    storage.turns.fetch_add(1, Ordering::Relaxed);
+    if let Ok(true) = result {
+        storage.moves.fetch_add(1, Ordering::Relaxed);
+    }
+    result.unwrap_or_else(|e| {
+        let error = e.to_string();
+        shared.fail(RuntimeError::Host { what: "the storage engine failed", error });
+        true
+    })
+}
+
+/// Serves while nobody else does, until the runtime stops and what storage is busy with has ended.
+pub(super) fn run(shared: &Shared) {
     let Some(storage) = &shared.storage else { return };
     backoff::fine_timers();
-    let mut service = Service {
-        shared,
-        storage,
-        engine,
-        taken: 0,
-        flights: BTreeMap::new(),
-        files: HashMap::new(),
-        done: Vec::new(),
-        resumed: Vec::new(),
-        answered: 0,
-    };
-    let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| service.serve()));
-    let error = match served {
-        Ok(Ok(())) => return,
-        Ok(Err(e)) => e.to_string(),
-        Err(_) => "its thread panicked; please report this with the message above".to_owned(),
-    };
-    shared.fail(RuntimeError::Host { what: "the storage engine failed", error });
+    let mut backoff = Backoff::new();
+    let mut last_work = Instant::now();
+    let mut turns = 0;
+    loop {
+        let stop = lock(&shared.requests).stop || shared.failed.get().is_some();
+        if stop && storage.in_flight() == 0 {
+            return;
+        }
+        let busy = stop || shared.outstanding() > 0 || storage.in_flight() > 0;
+        if busy && storage.turns.load(Ordering::Relaxed) != turns {
+            // A thread that waits for slots serves meanwhile, without a core of this one's own.
+            std::thread::sleep(ATTENDED);
+            turns = storage.turns.load(Ordering::Relaxed);
+            last_work = Instant::now();
+            backoff = Backoff::new();
+            continue;
+        }
+        let worked = serve(shared, storage);
+        turns = storage.turns.load(Ordering::Relaxed);
+        if worked {
+            backoff = Backoff::new();
+            last_work = Instant::now();
+        } else if busy {
+            last_work = Instant::now();
+            backoff.pause();
+        } else if last_work.elapsed() < LINGER {
+            std::thread::sleep(TICK);
+        } else {
+            rest(shared);
+            backoff = Backoff::new();
+        }
+    }
+}
+
+/// Sleeps until somebody publishes, or the runtime stops.
+fn rest(shared: &Shared) {
+    let requests = lock(&shared.requests);
+    shared.idle.store(true, Ordering::Relaxed);
+    // As in the launcher's rest.
+    fence(Ordering::SeqCst);
+    let wanted = shared.outstanding() > 0 || requests.stop || shared.failed.get().is_some();
+    if !wanted {
+        drop(shared.wake.wait(requests));
+    }
 }
 
 impl Service<'_> {
-    fn serve(&mut self) -> std::io::Result<()> {
-        let mut backoff = Backoff::new();
-        let mut last_work = Instant::now();
-        loop {
-            let stop = lock(&self.shared.requests).stop || self.shared.failed.get().is_some();
-            if stop && self.flights.is_empty() {
-                return Ok(());
-            }
-            if self.turn()? {
-                backoff = Backoff::new();
-                last_work = Instant::now();
-            } else if stop || self.shared.outstanding() > 0 || !self.flights.is_empty() {
-                last_work = Instant::now();
-                backoff.pause();
-            } else if last_work.elapsed() < LINGER {
-                std::thread::sleep(TICK);
-            } else {
-                self.rest();
-                backoff = Backoff::new();
-            }
-        }
-    }
-
     /// One look at both sides; whether anything was there.
     fn turn(&mut self) -> std::io::Result<bool> {
-        let before = (self.taken, self.answered);
+        let before = (self.state.taken, self.state.answered);
         self.take_requests()?;
-        if self.engine.in_flight() > 0 {
-            let mut done = std::mem::take(&mut self.done);
-            self.engine.poll(&mut done)?;
+        if self.state.engine.in_flight() > 0 {
+            let mut done = std::mem::take(&mut self.state.done);
+            self.state.engine.poll(&mut done)?;
             for done in done.drain(..) {
                 self.answer(&done);
             }
-            self.done = done;
+            self.state.done = done;
         }
         self.publish();
-        Ok(before != (self.taken, self.answered))
+        Ok(before != (self.state.taken, self.state.answered))
     }
 
     fn take_requests(&mut self) -> std::io::Result<()> {
         loop {
-            let position = self.taken as u32;
+            let position = self.state.taken as u32;
             let at = self.shared.layout.io_request(position);
             let entry = &self.shared.buffers.completion_words()[at..];
             let words: RequestWords = std::array::from_fn(|i| entry[i].load(Ordering::Relaxed));
             let Some(request) = decode_request(position, &words) else { return Ok(()) };
             // What the device wrote before it asked is read after this, as by a write to a file.
             fence(Ordering::Acquire);
-            let number = self.taken;
-            self.taken += 1;
+            let number = self.state.taken;
+            self.state.taken += 1;
             self.storage.in_flight.fetch_add(1, Ordering::AcqRel);
             if request.slot >= self.shared.layout.slots {
                 tracing::error!("a request names slot {} of {}", request.slot, self.shared.layout.slots);
@@ -139,7 +195,7 @@ impl Service<'_> {
         let flight = |piece| Flight { kind: request.kind, slot: request.slot, _piece: piece };
         let direction = match request.kind {
             RequestKind::Fence => {
-                self.flights.insert(number, flight(None));
+                self.state.flights.insert(number, flight(None));
                 self.answer_fences();
                 return Ok(());
             }
@@ -149,8 +205,8 @@ impl Service<'_> {
         let granted = {
             let mut tables = lock(&self.storage.tables);
             for handle in tables.take_revoked() {
-                if let Some(id) = self.files.remove(&handle) {
-                    self.engine.unregister(id);
+                if let Some(id) = self.state.files.remove(&handle) {
+                    self.state.engine.unregister(id);
                 }
             }
             tables.grant(request)
@@ -162,22 +218,22 @@ impl Service<'_> {
                 return Ok(());
             }
         };
-        let file = match self.files.get(&request.file) {
+        let file = match self.state.files.get(&request.file) {
             Some(id) => *id,
-            None => match self.engine.register(file.file.clone()) {
-                Ok(id) => *self.files.entry(request.file).or_insert(id),
+            None => match self.state.engine.register(file.file.clone()) {
+                Ok(id) => *self.state.files.entry(request.file).or_insert(id),
                 Err(e) => {
                     self.end(&flight(None), Err((FaultCode::IoError, errno(&e))));
                     return Ok(());
                 }
             },
         };
-        self.flights.insert(number, flight(Some(piece)));
-        self.engine.submit(Transfer { user: number, direction, file, offset: request.offset, span })
+        self.state.flights.insert(number, flight(Some(piece)));
+        self.state.engine.submit(Transfer { user: number, direction, file, offset: request.offset, span })
     }
 
     fn answer(&mut self, done: &Done) {
-        let Some(flight) = self.flights.remove(&done.user) else {
+        let Some(flight) = self.state.flights.remove(&done.user) else {
             tracing::error!("a transfer ended that nobody asked for: {done:?}");
             return;
         };
@@ -191,7 +247,7 @@ impl Service<'_> {
     }
 
     fn answer_fences(&mut self) {
-        while let Some(first) = self.flights.first_entry()
+        while let Some(first) = self.state.flights.first_entry()
             && first.get().kind == RequestKind::Fence
         {
             let flight = first.remove();
@@ -213,41 +269,29 @@ impl Service<'_> {
             let answer = &self.shared.buffers.submission_words()[at..][..2];
             answer[0].store(fault, Ordering::Relaxed);
             answer[1].store(bytes, Ordering::Relaxed);
-            self.resumed.push(flight.slot);
+            self.state.resumed.push(flight.slot);
         }
         self.count_answer();
     }
 
     fn count_answer(&mut self) {
-        self.answered = self.answered.wrapping_add(1);
+        self.state.answered = self.state.answered.wrapping_add(1);
     }
 
     /// Publishes the slots that were answered, and gives their places in the ring back.
     fn publish(&mut self) {
         let before = self.storage.answered.load(Ordering::Relaxed);
-        if before == self.answered {
+        if before == self.state.answered {
             return;
         }
-        self.shared.publish_resumed(&self.resumed);
-        self.resumed.clear();
+        self.shared.publish_resumed(&self.state.resumed);
+        self.state.resumed.clear();
         let word = &self.shared.buffers.submission_words()[COMMAND_IO_ANSWERED as usize];
-        word.store(self.answered, Ordering::Release);
+        word.store(self.state.answered, Ordering::Release);
         self.shared.buffers.flush_entries();
-        self.storage.answered.store(self.answered, Ordering::Release);
-        self.storage.in_flight.fetch_sub(self.answered.wrapping_sub(before) as usize, Ordering::AcqRel);
+        self.storage.answered.store(self.state.answered, Ordering::Release);
+        self.storage.in_flight.fetch_sub(self.state.answered.wrapping_sub(before) as usize, Ordering::AcqRel);
         self.shared.notify_progress();
-    }
-
-    /// Sleeps until somebody publishes, or the runtime stops.
-    fn rest(&self) {
-        let requests = lock(&self.shared.requests);
-        self.shared.idle.store(true, Ordering::Relaxed);
-        // As in the launcher's rest.
-        fence(Ordering::SeqCst);
-        let wanted = self.shared.outstanding() > 0 || requests.stop || self.shared.failed.get().is_some();
-        if !wanted {
-            drop(self.shared.wake.wait(requests));
-        }
     }
 }
 
