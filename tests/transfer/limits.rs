@@ -57,6 +57,24 @@ fn dropping_waits_for_what_is_in_flight() {
 }
 
 #[test]
+fn polling_alone_gets_on() {
+    let scratch = Scratch::new(&[4; 1 << 20]);
+    scratch.file.sync_all().unwrap();
+    Rig::each(1 << 20, |rig| {
+        let file = rig.register(&scratch.file);
+        for n in 0..16 {
+            rig.submit(n, Read, file, n << 16, (n << 16) as usize, 1 << 16);
+        }
+        let (mut done, start) = (Vec::new(), Instant::now());
+        while rig.engine.in_flight() > 0 {
+            rig.engine.poll(&mut done).unwrap();
+            assert!(start.elapsed() < Duration::from_secs(20), "{rig}: {} came", done.len());
+        }
+        assert!(done.len() == 16 && done.iter().all(|done| done.bytes == 1 << 16), "{rig}: {done:?}");
+    });
+}
+
+#[test]
 fn waiting_with_nothing_in_flight_returns() {
     Rig::each(4096, |rig| {
         let start = Instant::now();

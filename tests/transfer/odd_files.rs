@@ -14,6 +14,8 @@ use ringfence::io::transfer::{
     EngineChoice, Span, Transfer, TransferEngine as _, TransferOptions, open_transfer,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::rig::{Random, Rig, Scratch};
 
 const EBADF: Option<i32> = Some(9);
@@ -197,6 +199,25 @@ fn files_come_and_go() {
                 assert_eq!(rig.bytes(0, 4096), [n as u8 % 2 + 1; 4096], "{rig}: {n}");
             }
             rig.engine.unregister(file);
+        }
+    });
+}
+
+/// The reader of a pipe sees its end once nobody has the other end open.
+#[test]
+fn unregistered_files_are_closed() {
+    Rig::each(4096, |rig| {
+        for in_flight in [false, true] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let file = rig.register(&File::from(OwnedFd::from(writer)));
+            if in_flight {
+                rig.submit(1, Read, file, 0, 0, 512);
+            }
+            rig.engine.unregister(file);
+            rig.finish();
+            let patience = Timespec { tv_sec: 5, tv_nsec: 0 };
+            let ended = poll(&mut [PollFd::new(&reader, PollFlags::IN)], Some(&patience)).unwrap();
+            assert_eq!(ended, 1, "{rig}: still open");
         }
     });
 }
