@@ -2,6 +2,7 @@
 
 mod bench;
 mod common;
+mod load;
 mod probe;
 mod run;
 mod scan;
@@ -25,6 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(bench::Args),
+    Load(load::Args),
     Probe(probe::Args),
     Run(run::Args),
     Scan(scan::Args),
@@ -36,7 +38,7 @@ impl Command {
     fn driver_threads(&self, cores: u32) -> u32 {
         match self {
             Self::Bench(args) if args.leaves_cores() => cores,
-            Self::Bench(_) | Self::Run(_) => cores.saturating_sub(1),
+            Self::Bench(_) | Self::Load(_) | Self::Run(_) => cores.saturating_sub(1),
             Self::Probe(_) | Self::Scan(_) => cores,
         }
     }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     common::trace();
     match cli.command {
         Command::Bench(args) => bench::run(&cli.global, &args).unwrap_or_else(common::trouble),
+        Command::Load(args) => load::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Probe(args) => probe::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Run(args) => run::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Scan(args) => scan::run(&cli.global, args),
