@@ -14,10 +14,11 @@
 #include "op/packed_slot.glsl"
 #include "op/shutdown.glsl"
 
-// One operation of a lane. All lanes call it; those without one pass `mine` false.
-Outcome execute_op(bool mine, uint op, uvec4 a) {
+// One operation of a lane. All lanes call it; those without one pass `mine` false. `copies` says that some
+// lane may copy.
+Outcome execute_op(bool mine, uint op, uvec4 a, bool copies) {
     Outcome o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
-    if (subgroupAny(mine && op == OP_MEMCPY)) {
+    if (copies && subgroupAny(mine && op == OP_MEMCPY)) {
         Outcome copied = op_memcpy(mine && op == OP_MEMCPY, a);
         if (op == OP_MEMCPY) o = copied;
     }
@@ -39,9 +40,20 @@ Outcome execute_op(bool mine, uint op, uvec4 a) {
 // op_memcpy and of count_executions.
 const uint EXECUTE_TURN = 3;
 
+// What some lane of a claim has, found by one reduction: on CPU drivers each costs some 8 ns, and a claim
+// would ask a dozen times.
+const uint HAS_LANES = 1;     // lane-sized slots
+const uint HAS_PACKED = 2;    // packed slots among them
+const uint HAS_COPIES = 4;    // plain MEMCPYs among them
+const uint HAS_WIDE = 8;      // the one wide slot
+const uint HAS_TRANSFERS = 16;
+const uint HAS_MARKS = 32;    // fences and SHUTDOWN
+const uint HAS_LEVELS = 64;   // priorities other than NORMAL
+const uint HAS_BATCHES = 128; // slots of batches
+
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.
-Outcome execute_lanes(bool mine, uint slot, uint op) {
+Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
     uint base = slot * SLOT_WORDS;
     uvec4 a = uvec4(0);
     Outcome o = done(0);
@@ -52,7 +64,9 @@ Outcome execute_lanes(bool mine, uint slot, uint op) {
     }
     uint n = mine ? 1 : 0;
     Packed p = Packed(0, 0, 0, 0);
-    if (subgroupAny(packed)) {
+    bool some_packed = (has & HAS_PACKED) != 0;
+    bool some_copies = (has & (HAS_PACKED | HAS_COPIES)) != 0;
+    if (some_packed) {
         if (packed) p = packed_open(base + ARG0_WORD);
         Outcome shape = packed_check(packed, p);
         if (packed) {
@@ -61,7 +75,8 @@ Outcome execute_lanes(bool mine, uint slot, uint op) {
         }
     }
     uint i = 0;
-    while (subgroupAny(i < n)) {
+    bool more = true;
+    while (more) {
         bool turns = i < n;
         if (packed && turns) {
             op = packed_op(p, i);
@@ -69,10 +84,12 @@ Outcome execute_lanes(bool mine, uint slot, uint op) {
         }
         // A copy waits until every lane has come to one or has ended. Else copies at different turns of
         // packed slots would add up over the lanes, beyond what a claim may cost.
-        bool copies = turns && op == OP_MEMCPY && a.z != 0;
-        if (subgroupAny(turns && !copies)) turns = turns && !copies;
-        Outcome ended = execute_op(turns, op, a);
-        if (subgroupAny(packed)) count_executions(packed && turns && ended.fault == 0, op);
+        if (some_copies) {
+            bool copies = turns && op == OP_MEMCPY && a.z != 0;
+            if (subgroupAny(turns && !copies)) turns = turns && !copies;
+        }
+        Outcome ended = execute_op(turns, op, a, some_copies);
+        if (some_packed) count_executions(packed && turns && ended.fault == 0, op);
         if (turns) {
             i += 1;
             if (!packed) {
@@ -84,6 +101,7 @@ Outcome execute_lanes(bool mine, uint slot, uint op) {
                 o = done(i);
             }
         }
+        more = some_copies && subgroupAny(i < n);
         charge(EXECUTE_TURN);
     }
     return o;

@@ -52,7 +52,8 @@ uint entry_word(uint position) { return COMMAND_WORDS + SUBMISSION_WORDS * in_qu
 
 // How many lanes from the first on are not `absent`.
 uint run_length(bool absent) {
-    return subgroupAny(absent) ? subgroupBallotFindLSB(subgroupBallot(absent)) : gl_SubgroupSize;
+    uvec4 holes = subgroupBallot(absent);
+    return any(notEqual(holes, uvec4(0))) ? subgroupBallotFindLSB(holes) : gl_SubgroupSize;
 }
 
 // Polls until an entry is there or it is time to leave. The loop is small on purpose: some drivers
@@ -111,7 +112,7 @@ uint claim(Found f, uint second) {
     if (gl_SubgroupInvocationID == 0 && count != 0)
         won = atomicCompSwap(state[head], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
                              gl_SemanticsRelaxed) == f.head;
-    return subgroupAny(won) ? count : 0;
+    return subgroupBroadcastFirst(won) ? count : 0;
 }
 
 // Counts the ended slots of each batch, and completes the fences whose batch has ended.
@@ -180,29 +181,39 @@ void serve(bool mine, uint entry, uint batch, bool again) {
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
     bool alone = admitted && op == OP_BATCH_FENCE && !fence;
     bool drains = false;
+    bool lanes = admitted && op != OP_BATCH_FENCE && op != OP_SHUTDOWN;
+    bool wide = false;
+    bool transfers = false;
+#ifdef WITH_WIDE
+    wide = lanes && is_wide_op(op) && (entry & ENTRY_WIDE) != 0;
+#endif
+#ifdef WITH_IO
+    transfers = lanes && is_transfer(op);
+#endif
+    lanes = lanes && !wide && !transfers;
+    uint has = (lanes ? HAS_LANES : 0) | (lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
+               (lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
+               (transfers ? HAS_TRANSFERS : 0) |
+               (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
+               (claimed && level != PRIORITY_NORMAL ? HAS_LEVELS : 0) | (mine && batch != 0 ? HAS_BATCHES : 0);
+    has = subgroupOr(has);
 
     Outcome o = bad_operand(DETAIL_PRIORITY);
-    bool wide = false;
 #ifdef WITH_WIDE
-    bool takes_all = is_wide_op(op);
-    wide = subgroupAny(admitted && takes_all && (entry & ENTRY_WIDE) != 0);
-    if (wide) o = execute_wide(op, slot);
+    if ((has & HAS_WIDE) != 0) o = execute_wide(op, slot);
 #endif
-    bool lanes = admitted && op != OP_BATCH_FENCE && op != OP_SHUTDOWN && !wide;
 #ifdef WITH_IO
-    bool transfers = admitted && is_transfer(op);
-    if (subgroupAny(transfers)) {
+    if ((has & HAS_TRANSFERS) != 0) {
         Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0);
         if (transfers) o = moved;
     }
-    lanes = lanes && !transfers;
 #endif
-    if (subgroupAny(lanes)) {
-        Outcome ended = execute_lanes(lanes, slot, op);
+    if ((has & HAS_LANES) != 0) {
+        Outcome ended = execute_lanes(lanes, slot, op, has);
         if (lanes) o = ended;
     }
     uint amount = 1;
-    if (subgroupAny(mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN))) {
+    if ((has & HAS_MARKS) != 0) {
         if (fence) {
             uint count = submission[batch_count_word(batch)];
             amount = fence_amount(count, !admitted || slots[base + ARG0_WORD] != count);
@@ -215,23 +226,25 @@ void serve(bool mine, uint entry, uint batch, bool again) {
     }
 
 #ifdef WITH_IO
-    count_resumed(mine && (entry & ENTRY_RESUMED) != 0);
-    bool ready = mine && o.fault == PENDING_READY;
-    bool pending = ready || (mine && o.fault == PENDING_ANSWER);
-    if (subgroupAny(ready)) push_ready(ready, slot, batch);
-    mine = mine && !pending;
+    if ((has & HAS_TRANSFERS) != 0) {
+        count_resumed(mine && (entry & ENTRY_RESUMED) != 0);
+        bool ready = mine && o.fault == PENDING_READY;
+        bool pending = ready || (mine && o.fault == PENDING_ANSWER);
+        if (subgroupAny(ready)) push_ready(ready, slot, batch);
+        mine = mine && !pending;
+    }
 #endif
     bool ends = mine && !fence && !drains;
     complete(ends, slot, o);
     count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
     count_claims(claimed, level, PRIORITY_NORMAL);
-    if (subgroupAny(claimed && level != PRIORITY_NORMAL)) {
+    if ((has & HAS_LEVELS) != 0) {
         count_claims(claimed, level, PRIORITY_CRITICAL);
         count_claims(claimed, level, PRIORITY_HIGH);
         count_claims(claimed, level, PRIORITY_LOW);
         count_claims(claimed, level, PRIORITY_IDLE);
     }
-    if (subgroupAny(mine && batch != 0)) count_batches(mine, batch, amount);
+    if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
 }
 
 // Completes a SHUTDOWN once every other claimed slot has ended.

@@ -56,14 +56,14 @@ void count_executions_of(bool executed, uint op) {
 // Adds the executions of this turn to the metrics, one atomic for each opcode that occurs.
 void count_executions(bool executed, uint op) {
     uint index = min(op, METRICS_WORDS - 1);
-    bool left = executed;
-    while (subgroupAny(left)) {
-        uint first = subgroupBallotFindLSB(subgroupBallot(left));
-        bool same = left && index == subgroupShuffle(index, first);
-        uint count = subgroupBallotBitCount(subgroupBallot(same));
+    uvec4 left = subgroupBallot(executed);
+    while (any(notEqual(left, uvec4(0)))) {
+        uint first = subgroupBallotFindLSB(left);
+        uvec4 same = subgroupBallot(executed && index == subgroupShuffle(index, first));
+        uint count = subgroupBallotBitCount(same);
         if (gl_SubgroupInvocationID == first)
             atomicAdd(control[METRICS_BASE + index], count, SCOPE, 0, gl_SemanticsRelaxed);
-        left = left && !same;
+        left &= ~same;
         charge(1);
     }
 }

@@ -18,8 +18,10 @@ IDLE_MS_PER_S = 0.1
 FLOORED = ("latency-256", "latency-65536", "throughput-64")
 VERDICT = {True: " (met)", False: " (missed)", None: ""}
 ELSEWHERE = (
-    "Goals that no bench measures: that no slot is lost or done twice is tested by `tests/runtime_soak.rs`, that "
-    "scan's lines are those of grep by `tests/scan_real.rs`. Storage that the kernel asks for is not built.\n"
+    "Goals that no bench measures: that no slot is lost or done twice is tested by `tests/runtime_soak.rs` with ten "
+    "million; with a thousand million (`RINGFENCE_SOAK=1000000000 cargo test --release --test runtime_soak`, lavapipe 25.0, "
+    "2026-11-20) 3,728,656 workers took over from each other in 155 s. That scan's lines are those of grep is tested by "
+    "`tests/scan_real.rs`. Storage that the kernel asks for has no bench yet.\n"
 )
 
 
