@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 
 use ringfence::descriptor::{BatchDescriptor, SlotDescriptor};
 use ringfence::io::transfer::{EngineChoice, TransferOptions};
-use ringfence::protocol::{FaultCode, LoadMiss};
+use ringfence::protocol::{FaultCode, LoadMiss, slot};
 use ringfence::runtime::{FileOptions, Job, Memory, Mode, Runtime, StorageOptions};
 use support::{MODES, PATIENCE, assert_silent, builder};
 
@@ -284,7 +284,20 @@ fn a_readback_shows_who_waits_and_shutdown_waits_for_them() {
         let jobs: Vec<_> = (0..64)
             .map(|_| runtime.submit(&read(source.handle(), 0, 0, &memory, 0)).expect("accepted"))
             .collect();
-        let _ = runtime.readback().expect("a readback while slots wait");
+        let states = |runtime: &Runtime| {
+            let readback = runtime.readback().expect("a readback");
+            let words = readback.ring().chunks_exact(64).map(|slot| slot[0]);
+            words.map(u32::from).filter(|status| *status != slot::EMPTY).collect::<Vec<_>>()
+        };
+        let known = [slot::PUBLISHED, slot::WAIT_IO, slot::DONE];
+        assert!(states(runtime).iter().all(|status| known.contains(status)), "{what}");
+        for job in &jobs {
+            assert_eq!(ended(job), Ok(4 << 20), "{what}");
+        }
+        assert_eq!(states(runtime), [slot::DONE; 64], "{what}: all that waited have ended");
+        let jobs: Vec<_> = (0..64)
+            .map(|_| runtime.submit(&read(source.handle(), 0, 0, &memory, 0)).expect("accepted"))
+            .collect();
         let last = runtime.submit(&SlotDescriptor::shutdown()).expect("accepted");
         for job in &jobs {
             assert_eq!(ended(job), Ok(4 << 20), "{what}");
