@@ -6,11 +6,14 @@ mod support;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use ringfence::descriptor::{BatchDescriptor, SlotDescriptor};
-use ringfence::io::transfer::{EngineChoice, TransferOptions};
+use ringfence::descriptor::{BatchDescriptor, EncodeSlot as _, SlotDescriptor};
+use ringfence::io::transfer::faulty::{Faults, Faulty};
+use ringfence::io::transfer::{EngineChoice, TransferEngine, TransferOptions};
 use ringfence::protocol::{FaultCode, LoadMiss, slot};
-use ringfence::runtime::{FileOptions, Job, Memory, Mode, Runtime, StorageOptions};
+use ringfence::runtime::{FileOptions, Job, Memory, Mode, Outcome, Runtime, StorageOptions};
 use support::{MODES, PATIENCE, assert_silent, builder};
 
 const ENGINES: [EngineChoice; 2] = [EngineChoice::IoUring, EngineChoice::Threads];
@@ -304,4 +307,100 @@ fn a_readback_shows_who_waits_and_shutdown_waits_for_them() {
         }
         assert_eq!(ended(&last), Ok(0), "{what}");
     });
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) % limit
+    }
+}
+
+/// Random ranges to random places, many in flight, each compared byte for byte. RINGFENCE_READS=N sets
+/// how many for each mode and engine.
+#[test]
+fn random_reads_are_the_files_bytes() {
+    const DEPTH: usize = 128;
+    const PLACE: u64 = 4096;
+    let reads = std::env::var("RINGFENCE_READS").ok().and_then(|n| n.parse().ok()).unwrap_or(5_000u64);
+    let bytes = noise(4 << 20);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(DEPTH * PLACE as usize).expect("memory");
+        let mut ring = runtime.ring(DEPTH).expect("a ring");
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut free: Vec<u64> = (0..DEPTH as u64).collect();
+        let mut asked = vec![(0u64, 0u64, 0u64); DEPTH];
+        let (mut begun, mut checked) = (0, 0);
+        while checked < reads {
+            while begun < reads
+                && let Some(place) = free.pop()
+            {
+                let count = 1 + random.below(PLACE);
+                let offset = random.below(bytes.len() as u64 - count);
+                let at = place * PLACE + random.below(PLACE - count + 1);
+                asked[place as usize] = (offset, count, at);
+                let slot = read(source.handle(), offset, count as u32, &memory, at as u32);
+                ring.push(&slot.encode().expect("a slot"), place).expect("room");
+                begun += 1;
+            }
+            ring.flush().expect("open");
+            let mut ended = Vec::new();
+            ring.wait(PATIENCE, |place, outcome| ended.push((place, outcome))).expect("well");
+            assert!(!ended.is_empty(), "{what}: in time");
+            for (place, outcome) in ended {
+                let (offset, count, at) = asked[place as usize];
+                assert_eq!(outcome, Outcome::Done(count), "{what}");
+                let words = &memory.words()[at as usize / 4..(at + count).div_ceil(4) as usize];
+                let got = words.iter().flat_map(|word| word.load(Ordering::Acquire).to_le_bytes());
+                let same = got
+                    .skip(at as usize % 4)
+                    .take(count as usize)
+                    .eq(bytes[offset as usize..].iter().copied().take(count as usize));
+                assert!(same, "{what}: {count} bytes from {offset}");
+                free.push(place);
+                checked += 1;
+            }
+        }
+    });
+}
+
+/// An engine that answers late, out of order and short.
+#[test]
+fn slow_disorderly_and_short_answers_are_told_as_they_are() {
+    let wrap = |inner| -> Box<dyn TransferEngine> {
+        let faults =
+            Faults { seed: 7, delay: Duration::from_millis(3), short_one_in: 3, ..Faults::default() };
+        Box::new(Faulty::new(inner, faults))
+    };
+    let bytes = noise(1 << 20);
+    for mode in MODES {
+        let options = StorageOptions::default();
+        let runtime = builder(mode).storage(options).wrap_storage_engine(wrap).build().expect("a runtime");
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(1 << 20).expect("memory");
+        let mut short = 0;
+        for round in 0..10u64 {
+            memory.words().iter().for_each(|word| word.store(0, Ordering::Relaxed));
+            let at = |i: u64| (i * 10_007 + round * 77) % 1_000_000;
+            let slots: Vec<_> =
+                (0..100).map(|i| read(source.handle(), at(i), 4096, &memory, 4096 * i as u32)).collect();
+            let jobs: Vec<_> = slots.iter().map(|slot| runtime.submit(slot).expect("accepted")).collect();
+            let fence = runtime.submit(&SlotDescriptor::io_fence()).expect("accepted");
+            assert_eq!(ended(&fence), Ok(0), "{mode}");
+            let got = memory.to_vec();
+            for (i, job) in (0u64..).zip(jobs) {
+                let count = ended(&job).expect("no fault") as usize;
+                let (place, offset) = (4096 * i as usize, at(i) as usize);
+                assert!(got[place..][..count] == bytes[offset..][..count], "{mode}: {i}");
+                short += u32::from(count < 4096);
+            }
+        }
+        assert!(short > 100, "{mode}: {short} of 1000");
+    }
+    assert_silent();
 }

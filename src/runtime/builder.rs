@@ -16,8 +16,9 @@ use super::launcher::{Launcher, Requests, Running};
 use super::layout::Layout;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
-use super::storage::{Storage, StorageOptions};
+use super::storage::{Storage, StorageOptions, WrapEngine};
 use super::transfer::upload;
+use crate::io::transfer::TransferEngine;
 use crate::kernel;
 use crate::protocol::abi::control::{MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE};
 use crate::protocol::abi::debug_log::RECORD_CAPACITY;
@@ -42,6 +43,7 @@ pub struct RuntimeBuilder {
     loop_budget: Option<u32>,
     uncounted_loops: u32,
     storage: Option<StorageOptions>,
+    wrap_engine: Option<WrapEngine>,
 }
 
 impl Default for RuntimeBuilder {
@@ -60,6 +62,7 @@ impl Default for RuntimeBuilder {
             loop_budget: None,
             uncounted_loops: 0,
             storage: None,
+            wrap_engine: None,
         }
     }
 }
@@ -119,6 +122,16 @@ impl RuntimeBuilder {
     /// memory for them. Without it those opcodes end in FAULT `UNKNOWN_OPCODE`.
     pub fn storage(mut self, options: StorageOptions) -> Self {
         self.storage = Some(options);
+        self
+    }
+
+    /// For tests: what `wrap` makes of the engine serves instead of it.
+    #[doc(hidden)]
+    pub fn wrap_storage_engine(
+        mut self,
+        wrap: fn(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>,
+    ) -> Self {
+        self.wrap_engine = Some(wrap);
         self
     }
 
@@ -188,7 +201,8 @@ impl RuntimeBuilder {
             loop_budget: self.loop_budget,
             uncounted_loops: self.uncounted_loops,
         };
-        let storage = self.storage.as_ref().map(|options| Storage::new(&gpu, options)).transpose()?;
+        let storage =
+            self.storage.as_ref().map(|options| Storage::new(&gpu, options, self.wrap_engine)).transpose()?;
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 

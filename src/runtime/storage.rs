@@ -16,7 +16,7 @@ use super::error::RuntimeError;
 use super::resources::{Access, Resource};
 use super::shared::{Shared, lock};
 use crate::io::arena::{Arena, MAX_ARENA_BYTES};
-use crate::io::transfer::{Description, TransferOptions, open_transfer};
+use crate::io::transfer::{Description, TransferEngine, TransferOptions, open_transfer};
 use crate::vulkan::{Buffer, Gpu};
 
 pub use self::capability::FileOptions;
@@ -39,6 +39,9 @@ impl Default for StorageOptions {
     }
 }
 
+/// Puts something between a runtime and its engine, for tests.
+pub(super) type WrapEngine = fn(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>;
+
 /// What the threads of a runtime share of its storage.
 pub(crate) struct Storage {
     /// All memory of transfers, as the device sees it.
@@ -59,7 +62,11 @@ pub(crate) struct Storage {
 
 impl Storage {
     /// Maps the memory and imports it.
-    pub fn new(gpu: &Arc<Gpu>, options: &StorageOptions) -> Result<Self, RuntimeError> {
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        options: &StorageOptions,
+        wrap: Option<WrapEngine>,
+    ) -> Result<Self, RuntimeError> {
         if options.memory_bytes == 0 || options.memory_bytes > MAX_ARENA_BYTES {
             return Err(RuntimeError::BadOption {
                 option: "memory_bytes",
@@ -80,6 +87,7 @@ impl Storage {
         // atomics.
         let buffer = unsafe { Buffer::import_host(gpu, start, arena.len(), arena.clone()) }?;
         let tables = Arc::new(Mutex::new(Tables::new(arena.len())));
+        let wrap = wrap.unwrap_or(|engine| engine);
         // Whoever waits serves, so it is not one thread.
         let transfer = TransferOptions { one_thread: false, ..options.transfer };
         let engine = open_transfer(&transfer, std::slice::from_ref(&arena)).map_err(|e| {
@@ -92,7 +100,7 @@ impl Storage {
             in_flight: AtomicUsize::new(0),
             answered: AtomicU32::new(0),
             description: engine.describe().clone(),
-            state: Mutex::new(State::new(engine)),
+            state: Mutex::new(State::new(wrap(engine))),
             turns: AtomicU64::new(0),
             moves: AtomicU64::new(0),
         })
