@@ -70,3 +70,14 @@ fn what_cannot_be_read_is_said() {
         assert!(message.starts_with(&format!("ringfence: {name}: ")) && message.contains(what), "{message}");
     }
 }
+
+#[test]
+fn the_probe_says_how_storage_would_be_served() {
+    let output = Command::new(env!("CARGO_BIN_EXE_ringfence")).args(["probe", "--json"]).output();
+    let output = output.expect("the program runs");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an object");
+    let engine = json["storage"]["engine"].as_str().expect("an engine");
+    assert!(["io_uring", "threads"].contains(&engine), "{json}");
+    assert!(engine == "io_uring" || json["storage"]["notes"][0].is_string(), "else it says why: {json}");
+    assert!(json["mode"].is_string(), "beside the device's report");
+}

@@ -4,14 +4,50 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 
+use ringfence::io::arena::Arena;
+use ringfence::io::transfer::{Description, TransferOptions, open_transfer};
 use ringfence::probe::{Litmus, Probe, ProbeReport};
 use ringfence::vulkan::{Gpu, OpenOptions};
+use serde::Serialize;
 
 use crate::common::Global;
 
 /// Measure what this device and driver really do, and which mode follows from it.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
+
+/// What is printed: the device's report, and how storage would be served beside it.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    probe: &'a ProbeReport,
+    storage: Storage,
+}
+
+/// The engine that this system gives for transfers, and what it has to do without.
+#[derive(Serialize)]
+struct Storage {
+    engine: &'static str,
+    notes: Vec<String>,
+}
+
+impl Storage {
+    fn look(gpu: &Gpu) -> Self {
+        let opened =
+            Arena::new(1 << 20).and_then(|arena| open_transfer(&TransferOptions::default(), &[arena]));
+        let (engine, mut notes) = match opened {
+            Ok(opened) => {
+                let Description { name, notes } = opened.describe().clone();
+                (name, notes)
+            }
+            Err(error) => ("none", vec![format!("no engine could be opened: {error}")]),
+        };
+        if gpu.info().import_alignment.is_none() {
+            notes.push("memory cannot be imported: the device has no VK_EXT_external_memory_host".to_owned());
+        }
+        Self { engine, notes }
+    }
+}
 
 /// Runs the probe. The exit code is 0 whatever the mode.
 ///
@@ -20,6 +56,7 @@ pub struct Args {}
 pub fn run(global: &Global, _: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let gpu = Gpu::open(&OpenOptions { device: global.device.clone(), ..OpenOptions::default() })?;
     let report = Probe::run(&gpu)?;
+    let report = Report { probe: &report, storage: Storage::look(&gpu) };
     let mut out = std::io::stdout().lock();
     if global.json {
         serde_json::to_writer_pretty(&mut out, &report)?;
@@ -30,7 +67,8 @@ pub fn run(global: &Global, _: &Args) -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(out: &mut impl Write, report: &ProbeReport) -> std::io::Result<()> {
+fn print(out: &mut impl Write, all: &Report<'_>) -> std::io::Result<()> {
+    let report = all.probe;
     let (lanes, live) = (&report.lanes, &report.live);
     let litmus = |litmus: Litmus| format!("{} of {}", litmus.violations, litmus.trials);
     let lines = [
@@ -50,11 +88,15 @@ fn print(out: &mut impl Write, report: &ProbeReport) -> std::io::Result<()> {
         ("round trip, p50", microseconds(live.round_trip_p50_ns)),
         ("round trip, p99", microseconds(live.round_trip_p99_ns)),
         ("submission, p50", microseconds(report.submit_p50_ns)),
+        ("storage engine", all.storage.engine.to_owned()),
         ("probe took", format!("{} ms", report.elapsed_ms)),
         ("mode", format!("{}: {}", report.mode, report.why)),
     ];
     for (name, value) in lines {
         writeln!(out, "{name:<36} {}", value.trim_end())?;
+    }
+    for note in &all.storage.notes {
+        writeln!(out, "{:<36} {note}", "")?;
     }
     if !report.conclusive {
         eprintln!("ringfence: another run may find otherwise: the machine was busy or validation on");
