@@ -21,7 +21,7 @@ ELSEWHERE = (
     "Goals that no bench measures: that no slot is lost or done twice is tested by `tests/runtime_soak.rs` with ten "
     "million; with a thousand million (`RINGFENCE_SOAK=1000000000 cargo test --release --test runtime_soak`, lavapipe 25.0, "
     "2026-11-20) 3,728,656 workers took over from each other in 155 s. That scan's lines are those of grep is tested by "
-    "`tests/scan_real.rs`. Storage that the kernel asks for has no bench yet.\n"
+    "`tests/scan_real.rs`. Why many words are slower than few is told in docs/scan.md. Storage that the kernel asks for has no bench yet.\n"
 )
 
 
