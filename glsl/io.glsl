@@ -29,14 +29,10 @@ struct Request {
 
 uint io_stamp(uint position, uvec4 a, uvec3 b) {
     uint h = position * STAMP_NUMBER + STAMP_SEED;
-    h = (h ^ a.x) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ a.y) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ a.z) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ a.w) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ b.x) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ b.y) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ b.z) * STAMP_MIX; h ^= h >> 15;
-    return h | 1u;
+    h = stamp_mix(h, a);
+    h = stamp_mix(h, b.x);
+    h = stamp_mix(h, b.y);
+    return stamp_mix(h, b.z) | 1u;
 }
 
 uint io_request_word(uint position) {

@@ -53,6 +53,14 @@ void release_effects() {
     memoryBarrier(SCOPE, gl_StorageSemanticsBuffer, gl_SemanticsRelease | gl_SemanticsMakeAvailable);
 }
 
+// Takes words into a stamp, the check by which a reader knows that a record is whole.
+uint stamp_mix(uint h, uint word) {
+    h = (h ^ word) * STAMP_MIX;
+    return h ^ (h >> 15);
+}
+
+uint stamp_mix(uint h, uvec4 w) { return stamp_mix(stamp_mix(stamp_mix(stamp_mix(h, w.x), w.y), w.z), w.w); }
+
 // How an operation ended. `fault` is 0 for DONE.
 struct Outcome {
     uint fault;

@@ -4,11 +4,7 @@
 // The log is a ring; a record counts once its stamp, a check over its number and its words, is there.
 uint debug_stamp(uint number, uvec4 w) {
     uint h = number * STAMP_NUMBER + STAMP_SEED;
-    h = (h ^ w.x) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ w.y) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ w.z) * STAMP_MIX; h ^= h >> 15;
-    h = (h ^ w.w) * STAMP_MIX; h ^= h >> 15;
-    return h | 1u;
+    return stamp_mix(h, w) | 1u;
 }
 
 Outcome op_printf(uvec4 a) {

@@ -80,6 +80,11 @@ pub fn try_encode_empty_debug_log_into(record_capacity: u32, dst: &mut Vec<u8>) 
 /// `glsl/op/printf.glsl` has the same function; the kernel's PRINTF tests hold the two together.
 #[must_use]
 pub const fn debug_stamp(n: u32, words: [u32; RECORD_WORDS as usize]) -> u32 {
+    stamp(n, &words)
+}
+
+/// The same of any number of words.
+pub(crate) const fn stamp(n: u32, words: &[u32]) -> u32 {
     let mut h = n.wrapping_mul(STAMP_NUMBER).wrapping_add(STAMP_SEED);
     let mut i = 0;
     while i < words.len() {

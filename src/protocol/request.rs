@@ -5,10 +5,10 @@
 //! and the position, so that an entry read in part, or one of an earlier lap, is not there. The answer
 //! travels with the slot's next entry in the submission queue.
 
-use super::abi::debug_log::{STAMP_MIX, STAMP_NUMBER, STAMP_SEED};
 use super::abi::io::{
     IO_FENCE, IO_READ, IO_REQUEST_SLOT_SHIFT, IO_SLOT_WORDS, IO_TAG, IO_UNATTENDED, IO_WRITE,
 };
+use super::debug::stamp;
 
 /// The words of an entry.
 pub type RequestWords = [u32; IO_SLOT_WORDS as usize];
@@ -45,15 +45,6 @@ pub struct Request {
     pub memory_at: u32,
 }
 
-fn stamp(position: u32, words: &RequestWords) -> u32 {
-    let seed = position.wrapping_mul(STAMP_NUMBER).wrapping_add(STAMP_SEED);
-    let mix = |h: u32, word: &u32| {
-        let h = (h ^ word).wrapping_mul(STAMP_MIX);
-        h ^ (h >> 15)
-    };
-    words[..IO_TAG as usize].iter().fold(seed, mix) | 1
-}
-
 /// The entry of a request at `position`, as the kernel writes it.
 pub fn encode_request(position: u32, request: &Request) -> RequestWords {
     let kind = match request.kind {
@@ -72,13 +63,13 @@ pub fn encode_request(position: u32, request: &Request) -> RequestWords {
         request.memory_at,
         0,
     ];
-    words[IO_TAG as usize] = stamp(position, &words);
+    words[IO_TAG as usize] = stamp(position, &words[..IO_TAG as usize]);
     words
 }
 
 /// Reads the entry of `position`; `None` while it is not, or not wholly, there.
 pub fn decode_request(position: u32, words: &RequestWords) -> Option<Request> {
-    if words[IO_TAG as usize] != stamp(position, words) {
+    if words[IO_TAG as usize] != stamp(position, &words[..IO_TAG as usize]) {
         return None;
     }
     let kind = match words[0] & ((1 << IO_REQUEST_SLOT_SHIFT) - 1) {
