@@ -113,7 +113,7 @@ fn what_is_written_is_in_the_file() {
         let memory = runtime.memory(bytes.len()).expect("memory");
         memory.write(0, &bytes);
         for (offset, count, at) in
-            [(0u64, 4096u32, 0u32), (5, 7, 3), (8192, 50_001, 777), (70_000, 1, 99_999)]
+            [(0u64, 4096u32, 0u32), (5, 7, 3), (8192, 50_001, 777), (70_000, 1, 99_999), (3, 0, 5)]
         {
             let slot = SlotDescriptor::store_range(handle.handle(), offset, count, memory.handle(), at);
             assert_eq!(ended(&runtime.submit(&slot).expect("accepted")), Ok(u64::from(count)), "{what}");
@@ -198,6 +198,34 @@ fn a_full_queue_delays_and_loses_nothing() {
         }
         let control = runtime.control().expect("a readback");
         assert_eq!(control[161], 2500, "{what}");
+    });
+}
+
+/// A revoked file is closed, though nobody asks for anything afterwards.
+#[test]
+fn a_revoked_file_is_closed() {
+    each(|runtime, what| {
+        let path = std::env::temp_dir().join(format!("ringfence-closed-{}", std::process::id()));
+        std::fs::write(&path, [7; 100]).expect("a file");
+        let open = || {
+            let links = std::fs::read_dir("/proc/self/fd").expect("descriptors");
+            links.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok()).filter(|to| *to == path).count()
+        };
+        let file = File::open(&path).expect("readable");
+        let source = runtime.register_file(file, &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(100).expect("memory");
+        assert_eq!(
+            ended(&runtime.submit(&read(source.handle(), 0, 0, &memory, 0)).expect("accepted")),
+            Ok(100)
+        );
+        assert!(open() > 0, "{what}: kept open while it is registered");
+        drop(source);
+        let begin = std::time::Instant::now();
+        while open() > 0 {
+            assert!(begin.elapsed() < PATIENCE, "{what}: still open");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::fs::remove_file(&path).expect("removable");
     });
 }
 

@@ -39,7 +39,7 @@ pub struct Request {
     pub memory: u32,
     /// Where to begin in the file, in bytes.
     pub offset: u64,
-    /// How many bytes; 0 for all of the file.
+    /// How many bytes; 0 in a read for all of the file.
     pub bytes: u32,
     /// Where to begin in the memory, in bytes.
     pub memory_at: u32,

@@ -9,7 +9,7 @@ mod service;
 
 use std::fs::File;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::error::RuntimeError;
@@ -54,6 +54,8 @@ pub(crate) struct Storage {
     answered: AtomicU32,
     description: Description,
     state: Mutex<State>,
+    /// Files were revoked that the engine still has open.
+    revoked: AtomicBool,
     /// Turns of the service so far, by whichever thread.
     turns: AtomicU64,
     /// Those in which something was there.
@@ -101,6 +103,7 @@ impl Storage {
             answered: AtomicU32::new(0),
             description: engine.describe().clone(),
             state: Mutex::new(State::new(wrap(engine))),
+            revoked: AtomicBool::new(false),
             turns: AtomicU64::new(0),
             moves: AtomicU64::new(0),
         })
@@ -134,14 +137,13 @@ impl Storage {
 /// `BAD_OPERAND`, those in flight end as they would have.
 pub struct RegisteredFile {
     handle: u32,
-    tables: Arc<Mutex<Tables>>,
+    shared: Arc<Shared>,
 }
 
 impl RegisteredFile {
-    pub(super) fn new(shared: &Shared, file: File, options: &FileOptions) -> Result<Self, RuntimeError> {
-        let storage = storage(shared)?;
-        let handle = lock(&storage.tables).register(file, options)?;
-        Ok(Self { handle, tables: storage.tables.clone() })
+    pub(super) fn new(shared: &Arc<Shared>, file: File, options: &FileOptions) -> Result<Self, RuntimeError> {
+        let handle = lock(&storage(shared)?.tables).register(file, options)?;
+        Ok(Self { handle, shared: shared.clone() })
     }
 
     /// What slots call it by.
@@ -152,7 +154,12 @@ impl RegisteredFile {
 
 impl Drop for RegisteredFile {
     fn drop(&mut self) {
-        lock(&self.tables).revoke(self.handle);
+        if let Some(storage) = &self.shared.storage {
+            lock(&storage.tables).revoke(self.handle);
+            storage.revoked.store(true, Ordering::Release);
+        }
+        // The engine closes it now; if another thread serves, with its next turn.
+        self.shared.serve_storage();
     }
 }
 
@@ -196,7 +203,8 @@ impl Memory {
         self.resource.words().and_then(|words| words.get(range.start / 4..range.end / 4)).unwrap_or(&[])
     }
 
-    /// Copies bytes in, from byte `at` on; as many as fit.
+    /// Copies bytes in, from byte `at` on; as many as fit. Words are read and written back, so not while a
+    /// transfer or a slot writes there.
     pub fn write(&self, at: usize, bytes: &[u8]) {
         for (i, byte) in (at..).zip(bytes) {
             let Some(word) = self.words().get(i / 4) else { break };

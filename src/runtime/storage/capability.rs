@@ -170,7 +170,9 @@ impl Tables {
         }
         let left = file.size.checked_sub(request.offset).ok_or((FaultCode::BadOperand, 2))?;
         let bytes = match request.bytes {
-            0 => u32::try_from(left).map_err(|_| (FaultCode::BadOperand, 4))?,
+            0 if request.kind != RequestKind::Write => {
+                u32::try_from(left).map_err(|_| (FaultCode::BadOperand, 4))?
+            }
             bytes => bytes,
         };
         if u64::from(bytes) > left {

@@ -157,6 +157,9 @@ impl Service<'_> {
     /// One look at both sides; whether anything was there.
     fn turn(&mut self) -> std::io::Result<bool> {
         let before = (self.state.taken, self.state.answered);
+        if self.storage.revoked.swap(false, Ordering::AcqRel) {
+            self.close_revoked();
+        }
         self.take_requests()?;
         if self.state.engine.in_flight() > 0 {
             let mut done = std::mem::take(&mut self.state.done);
@@ -168,6 +171,14 @@ impl Service<'_> {
         }
         self.publish();
         Ok(before != (self.state.taken, self.state.answered))
+    }
+
+    fn close_revoked(&mut self) {
+        for handle in lock(&self.storage.tables).take_revoked() {
+            if let Some(id) = self.state.files.remove(&handle) {
+                self.state.engine.unregister(id);
+            }
+        }
     }
 
     fn take_requests(&mut self) -> std::io::Result<()> {
@@ -202,15 +213,7 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let granted = {
-            let mut tables = lock(&self.storage.tables);
-            for handle in tables.take_revoked() {
-                if let Some(id) = self.state.files.remove(&handle) {
-                    self.state.engine.unregister(id);
-                }
-            }
-            tables.grant(request)
-        };
+        let granted = lock(&self.storage.tables).grant(request);
         let Granted { file, span, piece } = match granted {
             Ok(granted) => granted,
             Err((code, detail)) => {
