@@ -12,28 +12,12 @@ use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, RANGE_MAX_BYTES, SCAN, SUM
 use ringfence::protocol::{FaultCode, LoadMiss};
 use ringfence::runtime::{Completion, FileOptions, Mode, Resource, Runtime, StorageOptions};
 use ringfence::twin::crc32c::crc32c;
-use support::{MODES, PATIENCE, assert_silent, builder};
+use support::{MODES, PATIENCE, Random, assert_silent, builder};
 
-/// xorshift: the same cases in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u32
-    }
-
-    fn below(&mut self, n: u32) -> u32 {
-        self.next() % n
-    }
-
-    /// A length up to `most`, most often a short one.
-    fn length(&mut self, most: u32) -> u32 {
-        let scale = [20, 150, 3000, most][self.below(4) as usize];
-        self.below(scale.min(most) + 1)
-    }
+/// A length up to `most`, most often a short one.
+fn length(random: &mut Random, most: u32) -> u32 {
+    let scale = [20, 150, 3000, most][random.below(4) as usize];
+    random.below(scale.min(most) + 1)
 }
 
 fn runtime(mode: Mode) -> Runtime {
@@ -79,7 +63,7 @@ fn random_ranges_equal_the_twins() {
             // Copies of one round stay within pieces of their own.
             for piece in 0..10 {
                 let from = [random.below(70), random.below(size)][random.below(2) as usize];
-                let count = random.length(size - from);
+                let count = length(&mut random, size - from);
                 let start = random.next();
                 slots.push(SlotDescriptor::crc32c(table.handle(), from, count, start));
                 wanted.push(Ok(crc32c(start, bytes[from as usize..][..count as usize].to_vec()).into()));

@@ -8,23 +8,7 @@ use ringfence::protocol::abi::{opcode::OP_SCAN, scan::*};
 use ringfence::protocol::{FaultCode, PRIORITY_NORMAL, SlotWords, slot};
 use ringfence::runtime::{Mode, Resource, Runtime};
 use ringfence::twin::scan::{self, Carry, Outcome, Walk};
-use support::{MODES, PATIENCE, assert_silent, builder};
-
-/// xorshift: the same cases in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as u32
-    }
-
-    fn below(&mut self, n: u32) -> u32 {
-        self.next() % n
-    }
-}
+use support::{MODES, PATIENCE, Random, assert_silent, builder};
 
 /// A random automaton that keeps the table's rules, with `n` rows besides SKIP, START and MATCHED.
 fn table(random: &mut Random, n: u32, reports: u32) -> Vec<u32> {

@@ -41,3 +41,20 @@ pub fn builder(mode: Mode) -> RuntimeBuilder {
 pub fn assert_silent() {
     assert_eq!(validation::messages(), Vec::<String>::new());
 }
+
+/// xorshift: the same cases in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 32) as u32
+    }
+
+    /// Below `n`, which is not 0.
+    pub fn below(&mut self, n: u32) -> u32 {
+        self.next() % n
+    }
+}
