@@ -2,12 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
-use super::{Description, FileId};
+use super::{Description, Direction, FileId};
 
 /// A registered file.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) struct Opened {
     /// The errno of every transfer of it: it has no offsets. io_uring would read a pipe all the
     /// same, and might wait for ever.
     pub(super) refused: Option<Errno>,
-    /// The errno of writes: `O_APPEND` makes the system ignore the offset.
-    pub(super) refused_writes: Option<Errno>,
+    /// Opened with `O_APPEND`; asked for with the first write.
+    pub(super) appends: OnceLock<bool>,
 }
 
 /// A descriptor past the page cache.
@@ -38,24 +38,37 @@ const SAFE_ALIGN: u32 = 4096;
 impl Opened {
     pub(super) fn new(file: Arc<File>, direct: bool, description: &mut Description) -> Self {
         let refused = rustix::fs::tell(&file).err();
-        let flags = rustix::fs::fcntl_getfl(&file).unwrap_or(OFlags::empty());
-        let append = flags.contains(OFlags::APPEND).then_some(Errno::INVAL);
-        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        let storage = matches!(kind, Ok(FileType::RegularFile | FileType::BlockDevice));
-        let direct = if direct && storage && refused.is_none() {
-            Direct::new(&file, flags)
+        let direct = if direct && refused.is_none() && is_storage(&file) {
+            Direct::new(&file)
                 .inspect_err(|error| description.note(format!("no O_DIRECT on a file: {error}; buffered")))
                 .ok()
         } else {
             None
         };
-        Self { file, direct, refused, refused_writes: append }
+        Self { file, direct, refused, appends: OnceLock::new() }
     }
+
+    /// The errno of every transfer that way; of writes because `O_APPEND` makes the system ignore the
+    /// offset.
+    pub(super) fn refuses(&self, direction: Direction) -> Option<Errno> {
+        let appends = || *self.appends.get_or_init(|| flags(&self.file).contains(OFlags::APPEND));
+        let refused = || (direction == Direction::Write && appends()).then_some(Errno::INVAL);
+        self.refused.or_else(refused)
+    }
+}
+
+fn flags(file: &File) -> OFlags {
+    rustix::fs::fcntl_getfl(file).unwrap_or(OFlags::empty())
+}
+
+fn is_storage(file: &File) -> bool {
+    let kind = rustix::fs::fstat(file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    matches!(kind, Ok(FileType::RegularFile | FileType::BlockDevice))
 }
 
 impl Direct {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn new(file: &File, flags: OFlags) -> io::Result<Self> {
+    fn new(file: &File) -> io::Result<Self> {
         use rustix::fs::{AtFlags, Mode, StatxFlags, open, statx};
         use std::os::fd::AsRawFd as _;
 
@@ -71,13 +84,13 @@ impl Direct {
         // The same inode, whatever its name is by now, and a file description of its own: flags
         // that are set on the caller's would hold for everyone who shares it.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let access = flags & OFlags::ACCMODE;
+        let access = flags(file) & OFlags::ACCMODE;
         let twin = open(path, access | OFlags::DIRECT | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
         Ok(Self { file: twin.into(), offset_align: aligns.0.into(), memory_align: aligns.1 as usize })
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn new(_: &File, _: OFlags) -> io::Result<Self> {
+    fn new(_: &File) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

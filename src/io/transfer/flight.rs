@@ -47,11 +47,10 @@ pub(super) struct Flight {
 
 impl Flight {
     pub(super) fn new(transfer: Transfer, opened: Arc<Opened>) -> Self {
-        let writes = transfer.direction == Direction::Write;
         let end = transfer.offset.checked_add(transfer.span.len() as u64);
         // Beyond what the system counts in; the largest offset even means something else to io_uring.
         let beyond = end.is_none_or(|end| end > i64::MAX as u64).then_some(Errno::INVAL);
-        let refused = opened.refused.or(opened.refused_writes.filter(|_| writes)).or(beyond);
+        let refused = opened.refuses(transfer.direction).or(beyond);
         let error = refused.filter(|_| !transfer.span.is_empty()).map(io::Error::from);
         Self { transfer, opened, bytes: 0, error, ended: false, piece: None, buffered: false, tries: 0 }
     }
@@ -141,11 +140,12 @@ mod tests {
     use super::super::{FileId, Span};
     use super::*;
     use crate::io::arena::Arena;
+    use std::sync::OnceLock;
 
     fn flight(direct: bool, direction: Direction, offset: u64, at: usize, len: usize) -> Flight {
         let file = || File::open("/dev/null").unwrap();
         let direct = direct.then(|| Direct { file: file(), offset_align: 512, memory_align: 4 });
-        let opened = Opened { file: Arc::new(file()), direct, refused: None, refused_writes: None };
+        let opened = Opened { file: Arc::new(file()), direct, refused: None, appends: OnceLock::new() };
         let span = Span::new(Arena::new(1 << 16).unwrap(), at..at + len).unwrap();
         Flight::new(Transfer { user: 1, direction, file: FileId(0), offset, span }, Arc::new(opened))
     }

@@ -46,6 +46,8 @@ enum Lane {
 /// Which of a file's two descriptors are in the rings' tables, at places `2 * id` and `2 * id + 1`.
 #[derive(Clone, Copy, Default)]
 struct Known {
+    /// Transfers of it so far; 2 stands for more as well.
+    transfers: u8,
     buffered: bool,
     direct: bool,
     polled: bool,
@@ -150,6 +152,22 @@ impl Uring {
         }
     }
 
+    /// Enters a file into the tables with its second transfer. Most files are read once, and entering
+    /// and leaving are two system calls.
+    fn enter(&mut self, file: FileId, opened: &Opened) {
+        let known = &mut self.known[file.0 as usize];
+        if known.transfers == 1 {
+            let (place, fd) = (2 * file.0, opened.file.as_raw_fd());
+            known.buffered = self.plain.set_file(place, Some(fd));
+            if let Some(twin) = &opened.direct {
+                let twin = Some(twin.file.as_raw_fd());
+                known.direct = self.plain.set_file(place + 1, twin);
+                known.polled = self.polled.as_ref().is_some_and(|polled| polled.set_file(place + 1, twin));
+            }
+        }
+        known.transfers = 2.min(known.transfers + 1);
+    }
+
     fn finish(&mut self, flight: Flight) {
         let file = flight.transfer.file;
         self.ready.push(flight.done());
@@ -232,20 +250,11 @@ impl Uring {
 
 impl TransferEngine for Uring {
     fn register(&mut self, file: Arc<std::fs::File>) -> io::Result<FileId> {
-        let opened = Opened::new(file, self.direct, &mut self.description);
-        let (fd, twin) = (opened.file.as_raw_fd(), opened.direct.as_ref().map(|twin| twin.file.as_raw_fd()));
-        let id = self.files.add(opened);
-        let known = Known {
-            buffered: self.plain.set_file(2 * id.0, Some(fd)),
-            direct: twin.is_some() && self.plain.set_file(2 * id.0 + 1, twin),
-            polled: twin.is_some()
-                && self.polled.as_ref().is_some_and(|polled| polled.set_file(2 * id.0 + 1, twin)),
-            no_polling: false,
-        };
+        let id = self.files.add(Opened::new(file, self.direct, &mut self.description));
         if self.known.len() <= id.0 as usize {
             self.known.resize(id.0 as usize + 1, Known::default());
         }
-        self.known[id.0 as usize] = known;
+        self.known[id.0 as usize] = Known::default();
         Ok(id)
     }
 
@@ -260,6 +269,7 @@ impl TransferEngine for Uring {
             self.ready.push(unknown_file(&transfer));
             return Ok(());
         };
+        self.enter(transfer.file, &opened);
         let flight = Flight::new(transfer, opened);
         let flight = if self.backlog.is_empty() { self.launch(flight) } else { Some(flight) };
         self.backlog.extend(flight);
