@@ -19,7 +19,7 @@ layout(set = 0, binding = 2, std430) nonprivate buffer Submission { uint submiss
 layout(set = 0, binding = 3, std430) nonprivate buffer Completion { uint completion[]; };
 layout(set = 0, binding = 4, std430) nonprivate buffer State { uint state[]; };
 layout(set = 0, binding = 5, std430) nonprivate buffer DebugLog { uint debug_log[]; };
-layout(set = 0, binding = 6, std430) nonprivate readonly buffer Resources { uvec4 resources[]; };
+layout(set = 0, binding = 6, std430) nonprivate readonly buffer Resources { uvec4 resources[]; }; // MAX_RESOURCES
 
 layout(push_constant) uniform Push {
     uint flags;         // FLAG_*
@@ -32,6 +32,14 @@ layout(push_constant) uniform Push {
 
 // A registered table or arena, by its address.
 layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate buffer Words { uint at[]; };
+
+// The record that a lane's handle names: address, words, generation | rights. No words and no rights where
+// there is none, or it is another generation's: the handle outlived what it named, and its place was lent
+// anew. A handle is an index below MAX_RESOURCES plus that many times the generation.
+uvec4 lane_record_of(uint handle) {
+    uvec4 record = resources[handle & (MAX_RESOURCES - 1)];
+    return (record.w ^ handle) < MAX_RESOURCES ? record : uvec4(0);
+}
 
 const int SCOPE = gl_ScopeQueueFamily;
 

@@ -12,9 +12,7 @@ uvec2 address_plus(uvec2 address, uint bytes) {
 }
 
 // The record of a handle, the same for all lanes even if its owner revokes it meanwhile.
-uvec4 record_of(uint handle) {
-    return subgroupBroadcastFirst(handle < MAX_RESOURCES ? resources[handle] : uvec4(0));
-}
+uvec4 record_of(uint handle) { return subgroupBroadcastFirst(lane_record_of(handle)); }
 
 bool grants(uvec4 record, uint right) { return record.z != 0 && (record.w & right) != 0; }
 

@@ -196,9 +196,9 @@ Outcome op_scan(uint slot) {
     uint first = slots[base + 9];
     uint last = slots[base + 10];
 
-    uvec4 text = slots[base] < MAX_RESOURCES ? resources[slots[base]] : uvec4(0);
-    uvec4 table = slots[base + 3] < MAX_RESOURCES ? resources[slots[base + 3]] : uvec4(0);
-    uvec4 found = slots[base + 5] < MAX_RESOURCES ? resources[slots[base + 5]] : uvec4(0);
+    uvec4 text = record_of(slots[base]);
+    uvec4 table = record_of(slots[base + 3]);
+    uvec4 found = record_of(slots[base + 5]);
     if (text.z == 0) return bad_operand(0);
     if ((offset & 3) != 0 || offset >> 2 > text.z) return bad_operand(1);
     uint streams = SCAN_STREAMS_PER_LANE * gl_SubgroupSize;

@@ -2,7 +2,9 @@
 //!
 //! A record of the resource table is written before any slot that names it is published, so the
 //! ordinary publication order covers it. It is cleared when its owner is dropped; the memory goes at
-//! the next moment without a dispatch in flight.
+//! the next moment without a dispatch in flight, and only then is the place lent anew. A handle is the
+//! index of its place below a generation, which the record holds as well: a handle that outlived its
+//! owner names nothing, until 1,048,576 others had its place.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,12 +18,17 @@ use crate::protocol::abi::live::{
 };
 use crate::vulkan::{Buffer, Role};
 
+// The device takes a handle's index from its low bits, and so looks none up out of bounds.
+const _: () = assert!(MAX_RESOURCES.is_power_of_two());
+
 /// Who holds which handle.
 #[derive(Default)]
 pub(crate) struct Handles {
+    /// Handles for places that were given back, each of a generation that its place has not had.
     free: Vec<u32>,
+    /// Places lent so far.
     next: u32,
-    /// Memory whose owner is gone, until no dispatch can touch it.
+    /// Memory whose owner is gone, until no dispatch can touch it, with the next handle for its place.
     pub retired: Vec<(u32, Buffer, Option<Arc<Piece>>)>,
 }
 
@@ -91,7 +98,7 @@ impl Resource {
         let record = record(shared, handle);
         record[0].store(address as u32, Ordering::Relaxed);
         record[1].store((address >> 32) as u32, Ordering::Relaxed);
-        record[3].store(kind, Ordering::Relaxed);
+        record[3].store(generation(handle) | kind, Ordering::Relaxed);
         shared.buffers.publish_fence();
         record[2].store(words.end - words.start, Ordering::Release);
         Ok(Self { shared: shared.clone(), handle, buffer, piece })
@@ -118,15 +125,22 @@ impl Drop for Resource {
     fn drop(&mut self) {
         // Only the size and the rights go: a slot that reads the record meanwhile must not see the old
         // size with another address. The memory stays until no dispatch can touch it.
+        let next = self.handle.wrapping_add(MAX_RESOURCES);
         let record = record(&self.shared, self.handle);
         record[2].store(0, Ordering::Relaxed);
-        record[3].store(0, Ordering::Relaxed);
-        lock(&self.shared.handles).retired.push((self.handle, self.buffer.clone(), self.piece.take()));
+        record[3].store(generation(next), Ordering::Relaxed);
+        lock(&self.shared.handles).retired.push((next, self.buffer.clone(), self.piece.take()));
     }
 }
 
+/// The generation of a handle, where its record holds it: above the rights.
+fn generation(handle: u32) -> u32 {
+    handle & !(MAX_RESOURCES - 1)
+}
+
+/// The record at a handle's place.
 fn record(shared: &Shared, handle: u32) -> &[AtomicU32] {
-    let at = (handle * RESOURCE_WORDS) as usize;
+    let at = (handle % MAX_RESOURCES * RESOURCE_WORDS) as usize;
     &shared.buffers.resource_words()[at..at + RESOURCE_WORDS as usize]
 }
 
@@ -144,7 +158,7 @@ impl Shared {
     pub fn release_retired(&self) {
         let mut handles = lock(&self.handles);
         let Handles { free, retired, .. } = &mut *handles;
-        free.extend(retired.drain(..).map(|(handle, ..)| handle));
+        free.extend(retired.drain(..).map(|(next, ..)| next));
     }
 
     /// Memory for a table that slots read, filled.

@@ -96,7 +96,8 @@ impl Machine {
         self.control_words() - CONTROL_MIN_WORDS
     }
 
-    /// The words behind a handle; none behind one that is not registered.
+    /// The words behind a handle; none behind one that is not registered. Nothing is ever given back here,
+    /// so that all handles are of generation 0, and equal their index.
     pub(super) fn resource(&self, handle: u32) -> &[u32] {
         self.resources.get(handle as usize).map_or(&[], Vec::as_slice)
     }

@@ -24,6 +24,8 @@ pub fn cases() -> Vec<Case> {
         named("256 is not a byte", step(0, 256, 0, 0), bad(1)),
         named("the last u32 is not a byte", step(0, u32::MAX, 0, 0), bad(1)),
         named("a table that does not exist", step(0, 0, 2, 0), bad(2)),
+        named("a later generation of the first handle", step(0, 0, 0x1000, 0), bad(2)),
+        named("the last generation of it", step(0, 0, 0xFFFF_F000, 0), bad(2)),
         named("the last u32 as handle", step(0, 0, u32::MAX, 0), bad(2)),
         named("past the last observable", step(0, 0, 0, OBSERVABLES + 1), bad(3)),
         named("an observable index that would wrap", step(0, 0, 0, u32::MAX), bad(3)),

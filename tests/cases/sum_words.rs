@@ -31,7 +31,12 @@ pub fn cases() -> Vec<Case> {
         ),
         of(
             "no such resource",
-            &[(sum(4, 0, 4), bad(0)), (sum(u32::MAX, 0, 4), bad(0)), (sum(9, 1, 1), bad(0))],
+            &[
+                (sum(4, 0, 4), bad(0)),
+                (sum(0x1000, 0, 4), bad(0)),
+                (sum(u32::MAX, 0, 4), bad(0)),
+                (sum(9, 1, 1), bad(0)),
+            ],
         ),
         of(
             "within a word, and behind the end",
