@@ -2,8 +2,8 @@
 //!
 //! What the running kernel asks for, and what streams bring, goes through a [`TransferEngine`]:
 //! io_uring, or a few threads with positioned reads and writes. Both take the same steps
-//! (`flight.rs`), so a file behaves the same under either. For one thread that reads many small
-//! files into blocks of its own there is the plainer [`ReadEngine`](super::engine::ReadEngine).
+//! (`flight.rs`), so a file behaves the same under either. A thread that reads into blocks of its own
+//! does it through a [`Window`](super::window::Window).
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::arena::{Arena, MAX_ARENA_BYTES};
-pub use super::engine::EngineChoice;
 
 #[doc(hidden)]
 pub mod faulty;
@@ -45,8 +44,9 @@ pub enum Direction {
 ///
 /// From [`TransferEngine::submit`] to the answer nobody else writes to it, or, in a read, reads
 /// it. A device that does so all the same gets or leaves mixed bytes in this range, and nothing
-/// worse. Blocks of a [`Pool`](super::arena::Pool) are references to the memory; this crate keeps
-/// spans and pools in different arenas.
+/// worse. A block of a [`Pool`](super::arena::Pool) gives references to the memory: this crate makes a
+/// span of one only where the block is locked away until the answer, in a
+/// [`Window`](super::window::Window).
 #[derive(Clone, Debug)]
 pub struct Span {
     arena: Arc<Arena>,
@@ -170,6 +170,18 @@ pub trait TransferEngine: Send {
 
     /// Name and notes, for logs, `probe` and `bench`.
     fn describe(&self) -> &Description;
+}
+
+/// Which engine to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// io_uring where it works, else threads.
+    #[default]
+    Auto,
+    /// io_uring or an error.
+    IoUring,
+    /// Positioned reads and writes on a pool of threads.
+    Threads,
 }
 
 /// What is wanted of an engine. All but `engine` are wishes: what the system does not have is left

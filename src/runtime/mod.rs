@@ -26,6 +26,7 @@ mod error;
 mod job;
 mod launcher;
 mod layout;
+mod mapped;
 mod mode;
 mod readback;
 mod resources;
@@ -49,6 +50,7 @@ pub use self::builder::RuntimeBuilder;
 pub use self::dependent::Following;
 pub use self::error::RuntimeError;
 pub use self::job::{Completion, Job, Outcome};
+pub use self::mapped::MappedArena;
 pub use self::mode::Mode;
 pub use self::resources::Resource;
 pub use self::ring::Ring;
@@ -64,6 +66,7 @@ use self::submission::WhenFull;
 use self::transfer::download;
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
+use crate::io::arena::Arena;
 use crate::io::transfer::Description;
 use crate::kernel::Module;
 use crate::probe::{self, Probe, ProbeReport};
@@ -306,6 +309,14 @@ impl Runtime {
     /// As [`table`](Self::table).
     pub fn input(&self, buffer: Buffer) -> Result<Resource, RuntimeError> {
         Resource::register(&self.shared, buffer, Access::Read)
+    }
+
+    /// Lets slots read an arena in place, by VK_EXT_external_memory_host.
+    ///
+    /// # Errors
+    /// Without that extension, or where the driver does not take the memory; as [`table`](Self::table).
+    pub fn map_arena(&self, arena: &Arc<Arena>) -> Result<MappedArena, RuntimeError> {
+        MappedArena::new(&self.shared, arena)
     }
 
     /// Lets slots name a file, for LOAD_MISS and, where `options` say so, STORE_RANGE.

@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use super::chunk::{BLOCK_BYTES, Chunk, HEAD_BYTES, Item, STRIDE_BYTES, Segment, Source};
 use crate::io::arena::{Arena, Buf, Pool};
-use crate::io::engine::{Read, ReadDone, ReadEngine};
+use crate::io::window::{Read, ReadDone, Window};
 use cutter::Cutter;
 use plan::{Answer, Entry, Kind};
 
@@ -74,14 +74,14 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Reads `inputs` through `engine` into `arena` and passes what comes to `sink`, in order.
+/// Reads `inputs` through `window` into `arena` and passes what comes to `sink`, in order.
 ///
 /// With `text` (grep's `-a`) files are not looked through for NUL bytes. Returns when everything
 /// has been passed on or `sink` wants no more; also, while it waits for a pipe or a terminal, soon
 /// after `cancel` is set. `arena` holds at least eight strides.
 pub fn ingest(
     inputs: impl Iterator<Item = Input>,
-    engine: &mut dyn ReadEngine,
+    window: &mut Window,
     arena: &Arc<Arena>,
     text: bool,
     cancel: &AtomicBool,
@@ -90,7 +90,7 @@ pub fn ingest(
     let middle = SEQUENTIAL_BLOCKS * STRIDE_BYTES;
     let mut reader = Reader {
         inputs: inputs.fuse(),
-        engine,
+        window,
         sequential: Pool::new(arena, 0..middle, STRIDE_BYTES),
         ahead: Pool::new(arena, middle..arena.len(), STRIDE_BYTES),
         plan: VecDeque::new(),
@@ -127,7 +127,7 @@ struct Opened {
 
 struct Reader<'a, I, F> {
     inputs: std::iter::Fuse<I>,
-    engine: &'a mut dyn ReadEngine,
+    window: &'a mut Window,
     sequential: Pool,
     ahead: Pool,
     /// What has been planned, in order; entry `n` has the number `first + n`.
@@ -159,7 +159,7 @@ where
                 }
                 Some(entry) if entry.is_ready() => self.finish_front()?,
                 Some(_) => {
-                    if let Some(done) = self.engine.next()? {
+                    if let Some(done) = self.window.answer()? {
                         self.file_answer(done);
                     }
                 }
@@ -255,7 +255,7 @@ where
         let planned_last = opened.next > opened.size;
         let user = self.push(source, Kind::Block { file: file.clone(), offset, planned_last });
         let range = HEAD_BYTES..HEAD_BYTES + BLOCK_BYTES;
-        self.engine.submit(Read { user, file, offset: Some(offset), buf, range })?;
+        self.window.submit(Read { user, file, offset: Some(offset), buf, range })?;
         if !planned_last {
             self.opened = Some(opened);
         }
@@ -285,7 +285,7 @@ where
         let (buf, room) = room.split(need);
         self.room = Some(room);
         let user = self.push(source, Kind::Small(file.clone()));
-        self.engine.submit(Read { user, file, offset: Some(0), buf, range: 0..ask })?;
+        self.window.submit(Read { user, file, offset: Some(0), buf, range: 0..ask })?;
         Ok(true)
     }
 
@@ -389,9 +389,9 @@ where
             // No entry of the plan has this number.
             let user = u64::MAX;
             let offset = offset.map(|_| at);
-            self.engine.submit(Read { user, file: file.clone(), offset, buf, range })?;
+            self.window.submit(Read { user, file: file.clone(), offset, buf, range })?;
             let mut answer = loop {
-                match self.engine.next()? {
+                match self.window.answer()? {
                     Some(done) if done.user == user => break done,
                     Some(done) => self.file_answer(done),
                     None => return Err(io::Error::other("a read got no answer").into()),

@@ -4,7 +4,6 @@
 //! byte is copied; elsewhere each chunk is copied into mapped device memory, and the engine says so.
 
 use std::collections::VecDeque;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,9 +15,8 @@ use crate::io::arena::Arena;
 use crate::protocol::abi::opcode::OP_SCAN;
 use crate::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_PARALLEL, SCAN_SERIAL};
 use crate::protocol::{PRIORITY_NORMAL, SlotWords, slot};
-use crate::runtime::{Outcome, Resource, Ring, Runtime, RuntimeError};
+use crate::runtime::{MappedArena, Outcome, Resource, Ring, Runtime, RuntimeError};
 use crate::twin::scan::{Carry, Walk};
-use crate::vulkan::Buffer;
 
 /// Walks on their way: enough to keep every worker busy while the feeder sleeps.
 const DEPTH: usize = 64;
@@ -47,7 +45,7 @@ pub struct KernelEngine {
 /// Where the kernel reads text.
 enum Text {
     /// The arena itself.
-    Imported(Resource),
+    Imported(MappedArena),
     /// A copy for each walk, at its number.
     Copied(Resource),
 }
@@ -67,7 +65,7 @@ impl KernelEngine {
     /// # Errors
     /// What the runtime refuses; a failed import leads to copies instead.
     pub fn new(runtime: &Runtime, patterns: &Patterns, arena: &Arc<Arena>) -> Result<Self, RuntimeError> {
-        let text = match import(runtime, arena) {
+        let text = match runtime.map_arena(arena) {
             Ok(imported) => Text::Imported(imported),
             Err(e) => {
                 tracing::info!("text is copied, since the arena cannot be imported: {e}");
@@ -227,15 +225,6 @@ impl KernelEngine {
 
 fn failed(e: RuntimeError) -> EngineError {
     EngineError(e.to_string())
-}
-
-fn import(runtime: &Runtime, arena: &Arc<Arena>) -> Result<Resource, RuntimeError> {
-    let start = NonNull::new(arena.as_ptr()).unwrap_or(NonNull::dangling());
-    // SAFETY: the arena is one mapping that lives as long as its last Arc, of which the buffer keeps
-    // one. The device only reads it, and only ranges of chunks whose walks are in flight; their Bufs
-    // are held until then, and nobody writes to them meanwhile.
-    let buffer = unsafe { Buffer::import_host(runtime.gpu(), start, arena.len(), arena.clone()) }?;
-    runtime.input(buffer)
 }
 
 /// Copies a chunk to the place of its walk; returns where that is, in bytes.

@@ -9,7 +9,7 @@ use super::engine::{ChunkEngine, EngineError};
 use super::feed::{FeedTotals, Scanned, feed};
 use super::ingest::{Closed, IngestError, Input, ingest};
 use crate::io::arena::Arena;
-use crate::io::engine::ReadEngine;
+use crate::io::window::Window;
 
 /// Items between two threads; the arena bounds the memory, this only the idling.
 const QUEUE: usize = 64;
@@ -31,11 +31,12 @@ pub enum ScanError {
 /// Scans `inputs` and passes everything to `sink`, on the caller's thread, in the order of the
 /// inputs, until it breaks off.
 ///
-/// `text`: see [`ingest`]. `arena` is the memory that both engines were made for.
+/// `text`: see [`ingest`]. `arena` is the memory that both engines were made for. `reads` goes to the
+/// thread that uses it, and ends there.
 pub fn scan(
     inputs: impl Iterator<Item = Input> + Send,
     arena: &Arc<Arena>,
-    reads: &mut dyn ReadEngine,
+    mut reads: Window,
     walks: &mut dyn ChunkEngine,
     text: bool,
     mut sink: impl FnMut(Scanned) -> ControlFlow<()>,
@@ -47,7 +48,7 @@ pub fn scan(
         let (results, done) = sync_channel(QUEUE);
         let reader =
             std::thread::Builder::new().name("scan-read".to_owned()).spawn_scoped(scope, move || {
-                ingest(inputs, reads, arena, text, cancel, |item| items.send(item).map_err(|_| Closed))
+                ingest(inputs, &mut reads, arena, text, cancel, |item| items.send(item).map_err(|_| Closed))
             });
         let feeder =
             std::thread::Builder::new().name("scan-feed".to_owned()).spawn_scoped(scope, move || {

@@ -3,55 +3,83 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::*;
+use crate::io::transfer::{
+    Description, Done, EngineChoice, FileId, Span, Transfer, TransferEngine, TransferOptions, open_transfer,
+};
 use crate::scan::chunk::GREP_BUFFER_BYTES;
 
 /// Answers the newest read first, and meddles with the file in between.
-struct Contrary<'a> {
-    waiting: Vec<ReadDone>,
+struct Contrary {
+    inner: Box<dyn TransferEngine>,
+    waiting: Vec<Done>,
     reads: usize,
-    meddle: Box<dyn FnMut(usize) + Send + 'a>,
+    meddle: Box<dyn FnMut(usize) + Send>,
     /// The read of this file at this offset breaks off after 10 bytes.
     fail: Option<(Arc<File>, u64)>,
+    fail_id: Option<FileId>,
 }
 
-impl<'a> Contrary<'a> {
-    fn new(meddle: impl FnMut(usize) + Send + 'a) -> Self {
-        Self { waiting: Vec::new(), reads: 0, meddle: Box::new(meddle), fail: None }
+impl Contrary {
+    fn new(meddle: impl FnMut(usize) + Send + 'static) -> Self {
+        let options = TransferOptions { engine: EngineChoice::Threads, ..TransferOptions::default() };
+        let inner = open_transfer(&options, &[]).unwrap();
+        let meddle = Box::new(meddle);
+        Self { inner, waiting: Vec::new(), reads: 0, meddle, fail: None, fail_id: None }
     }
 }
 
-impl ReadEngine for Contrary<'_> {
-    fn submit(&mut self, mut read: Read) -> io::Result<()> {
+impl TransferEngine for Contrary {
+    fn register(&mut self, file: Arc<File>) -> io::Result<FileId> {
+        let fails = self.fail.as_ref().is_some_and(|(other, _)| Arc::ptr_eq(&file, other));
+        let id = self.inner.register(file)?;
+        if fails {
+            self.fail_id = Some(id);
+        }
+        Ok(id)
+    }
+
+    fn unregister(&mut self, file: FileId) {
+        self.inner.unregister(file);
+    }
+
+    fn submit(&mut self, mut read: Transfer) -> io::Result<()> {
         (self.meddle)(self.reads);
         self.reads += 1;
-        let into = &mut read.buf[read.range.clone()];
-        let fails = |offset| {
-            self.fail.as_ref().is_some_and(|(file, at)| *at == offset && Arc::ptr_eq(file, &read.file))
-        };
-        let (got, error) = match read.offset {
-            Some(offset) if fails(offset) => {
-                let got = read.file.read_at(&mut into[..10], offset)?;
-                (got, Some(io::Error::from_raw_os_error(5)))
-            }
-            Some(offset) => (read.file.read_at(into, offset)?, None),
-            None => (io::Read::read(&mut &*read.file, into)?, None),
-        };
-        self.waiting.push(ReadDone { user: read.user, buf: read.buf, range: read.range, got, error });
+        let at = self.fail.as_ref().map(|(_, at)| *at);
+        let fails = self.fail_id == Some(read.file) && at == Some(read.offset);
+        if fails {
+            let start = read.span.range().start;
+            read.span = Span::new(read.span.arena().clone(), start..start + 10).unwrap();
+        }
+        self.inner.submit(read)?;
+        let before = self.waiting.len();
+        while self.waiting.len() == before {
+            self.inner.wait(Duration::from_secs(1), &mut self.waiting)?;
+        }
+        if fails {
+            self.waiting[before].error = Some(io::Error::from_raw_os_error(5));
+        }
         Ok(())
     }
 
-    fn next(&mut self) -> io::Result<Option<ReadDone>> {
-        Ok(self.waiting.pop())
+    fn poll(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
+        done.extend(self.waiting.pop());
+        Ok(())
+    }
+
+    fn wait(&mut self, _: Duration, done: &mut Vec<Done>) -> io::Result<()> {
+        self.poll(done)
     }
 
     fn in_flight(&self) -> usize {
         self.waiting.len()
     }
 
-    fn name(&self) -> &'static str {
-        "contrary"
+    fn describe(&self) -> &Description {
+        self.inner.describe()
     }
 }
 
@@ -67,7 +95,8 @@ fn temporary(bytes: &[u8]) -> File {
 }
 
 /// What came of each file, put together again; checks what every chunk promises.
-fn gather(engine: &mut dyn ReadEngine, files: &[Arc<File>], blocks: usize) -> Vec<(Vec<u8>, Option<String>)> {
+fn gather(engine: Contrary, files: &[Arc<File>], blocks: usize) -> Vec<(Vec<u8>, Option<String>)> {
+    let mut window = Window::new(Box::new(engine), 128);
     let arena = Arena::new(blocks * STRIDE_BYTES).unwrap();
     let inputs =
         files.iter().enumerate().map(|(n, file)| Input::Open(Source::new(n.to_string()), file.clone()));
@@ -100,7 +129,7 @@ fn gather(engine: &mut dyn ReadEngine, files: &[Arc<File>], blocks: usize) -> Ve
         }
         Ok(())
     };
-    ingest(inputs, engine, &arena, false, &AtomicBool::new(false), sink).unwrap();
+    ingest(inputs, &mut window, &arena, false, &AtomicBool::new(false), sink).unwrap();
     assert!(ended.iter().all(|ended| *ended), "every file ends");
     out
 }
@@ -140,8 +169,7 @@ fn files_come_whole_and_in_order() {
         let texts: Vec<Vec<u8>> = sizes.iter().map(|size| lines(*size, every)).collect();
         let files: Vec<_> = texts.iter().map(|text| Arc::new(temporary(text))).collect();
         for blocks in [5, 8, 40] {
-            let mut engine = Contrary::new(|_| {});
-            for (n, (got, error)) in gather(&mut engine, &files, blocks).into_iter().enumerate() {
+            for (n, (got, error)) in gather(Contrary::new(|_| {}), &files, blocks).into_iter().enumerate() {
                 assert!(
                     got == texts[n] && error.is_none(),
                     "file {n}, a line feed every {every}, {blocks} blocks"
@@ -158,13 +186,13 @@ fn a_file_that_grows_is_read_to_its_new_end() {
     {
         let file = Arc::new(temporary(&lines(size, 50)));
         let whole = lines(size + more, 50);
-        let meddle = |reads| {
+        let (growing, text) = (file.clone(), whole.clone());
+        let meddle = move |reads| {
             if reads == 0 {
-                file.write_all_at(&whole[size..], size as u64).unwrap();
+                growing.write_all_at(&text[size..], size as u64).unwrap();
             }
         };
-        let mut engine = Contrary::new(meddle);
-        let got = gather(&mut engine, &[file.clone(), Arc::new(temporary(b"next"))], 8);
+        let got = gather(Contrary::new(meddle), &[file, Arc::new(temporary(b"next"))], 8);
         assert!(got[0].0 == whole, "{size} and {more} more: {}", got[0].0.len());
         assert_eq!(got[1].0, b"next");
     }
@@ -175,12 +203,13 @@ fn a_file_that_shrinks_ends_where_it_ends() {
     for (size, left) in [(100, 0), (100, 50), (900_000, 10), (900_000, BLOCK_BYTES), (900_000, 500_000)] {
         let whole = lines(size, 50);
         let file = Arc::new(temporary(&whole));
-        let meddle = |reads| {
+        let shrinking = file.clone();
+        let meddle = move |reads| {
             if reads == 0 {
-                file.set_len(left as u64).unwrap();
+                shrinking.set_len(left as u64).unwrap();
             }
         };
-        let got = gather(&mut Contrary::new(meddle), &[file.clone(), Arc::new(temporary(b"next\n"))], 8);
+        let got = gather(Contrary::new(meddle), &[file, Arc::new(temporary(b"next\n"))], 8);
         assert!(got[0].0 == whole[..left], "{size} to {left}: {}", got[0].0.len());
         assert_eq!(got[1].0, b"next\n");
     }
@@ -193,7 +222,7 @@ fn what_came_before_an_error_counts() {
         let files = [&b"before\n"[..], &whole, b"next\n"].map(|text| Arc::new(temporary(text)));
         let mut engine = Contrary::new(|_| {});
         engine.fail = Some((files[1].clone(), fail_at as u64));
-        let got = gather(&mut engine, &files, 8);
+        let got = gather(engine, &files, 8);
         assert!(got[1].0 == whole[..fail_at + 10], "{size}, {fail_at}: {}", got[1].0.len());
         assert!(got[1].1.is_some());
         assert_eq!((&got[0].0[..], &got[2]), (&b"before\n"[..], &(b"next\n".to_vec(), None)));
@@ -204,7 +233,7 @@ fn what_came_before_an_error_counts() {
 fn nul_bytes_make_lines_end() {
     let mut whole = lines(500_000, 60);
     whole[250_000] = 0;
-    let got = gather(&mut Contrary::new(|_| {}), &[Arc::new(temporary(&whole))], 8);
+    let got = gather(Contrary::new(|_| {}), &[Arc::new(temporary(&whole))], 8);
     whole[250_000] = b'\n';
     assert!(got[0].0 == whole);
     let mut buffer = [b'a', 0, 0, b'b', 0];
@@ -222,7 +251,7 @@ fn a_pipe_is_read_as_it_comes() {
             let mut writer = std::mem::replace(&mut writer, io::pipe().unwrap().1);
             whole.chunks(777).for_each(|part| writer.write_all(part).unwrap());
         });
-        let got = gather(&mut Contrary::new(|_| {}), std::slice::from_ref(&file), 8);
+        let got = gather(Contrary::new(|_| {}), std::slice::from_ref(&file), 8);
         assert!(got[0].0 == whole);
     });
 }

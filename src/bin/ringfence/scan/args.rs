@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{ArgAction, ValueEnum};
-use ringfence::io::engine::EngineChoice;
+use ringfence::io::transfer::EngineChoice;
 use ringfence::scan::table::DEFAULT_SIZE_LIMIT;
 
 /// When to colour.

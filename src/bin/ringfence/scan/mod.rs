@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ringfence::io::arena::Arena;
-use ringfence::io::engine::{self, Chosen, EngineChoice};
+use ringfence::io::transfer::{Description, EngineChoice, TransferOptions, open_transfer};
+use ringfence::io::window::Window;
 use ringfence::scan::chunk::STRIDE_BYTES;
 use ringfence::scan::feed::{FeedTotals, Scanned};
 use ringfence::scan::pattern::{Options, Patterns};
@@ -37,6 +38,8 @@ use session::Session;
 
 /// Blocks in the arena: twice the walks in flight, 32 MiB.
 const BLOCKS: usize = 128;
+/// Reads on their way at most.
+const READS: usize = 128;
 
 /// Runs the search. Exit code: 0 a line was selected, 1 none was, 2 trouble.
 pub fn run(global: &Global, args: Args) -> ExitCode {
@@ -115,14 +118,15 @@ fn drive<P: Printer>(
 ) -> Result<u8, String> {
     let arena = Arena::new(BLOCKS * STRIDE_BYTES)
         .map_err(|error| format!("no memory to read into: {}", describe(&error)))?;
-    let mut reads = engine::open(args.engine.into(), &arena)
+    let transfer = TransferOptions { engine: args.engine.into(), ..TransferOptions::default() };
+    let reads = open_transfer(&transfer, std::slice::from_ref(&arena))
         .map_err(|error| format!("no engine to read files with: {}", describe(&error)))?;
+    let reader = reads.describe().clone();
     let mut session = Session::open(global, patterns, &arena)?;
     // To a person at a terminal; scripts ask with --stats.
     if io::stderr().is_terminal() && !args.quiet && !args.no_messages {
-        let asked: EngineChoice = args.engine.into();
-        if asked == EngineChoice::Auto && reads.engine.name() == "threads" {
-            common::notice(format_args!("threads read the files: {}", reads.reason));
+        if transfer.engine == EngineChoice::Auto && reader.name == "threads" {
+            common::notice(format_args!("threads read the files: {}", reason(&reader)));
         }
         if session.copies() {
             common::notice("the device cannot import the memory that is read into; text is copied");
@@ -159,7 +163,7 @@ fn drive<P: Printer>(
     let totals = pipeline::scan(
         roots.inputs(),
         &arena,
-        reads.engine.as_mut(),
+        Window::new(reads, READS),
         session.walks.as_mut(),
         args.text,
         sink,
@@ -171,7 +175,7 @@ fn drive<P: Printer>(
     printer.finish();
     printer::flush(printer);
     if args.stats {
-        stats(&totals, started, &session, &reads, patterns);
+        stats(&totals, started, &session, &reader, patterns);
     }
     let report = printer.report();
     match &report.output {
@@ -188,7 +192,13 @@ fn drive<P: Printer>(
     })
 }
 
-fn stats(totals: &FeedTotals, started: Instant, session: &Session, reads: &Chosen, patterns: &Patterns) {
+fn stats(
+    totals: &FeedTotals,
+    started: Instant,
+    session: &Session,
+    reader: &Description,
+    patterns: &Patterns,
+) {
     let seconds = started.elapsed().as_secs_f64();
     let text = format!(
         "{} bytes in {seconds:.3} s, {:.3} GB/s\n{} walks, {} of them serial, {} repeated\n{}\n\
@@ -201,10 +211,19 @@ fn stats(totals: &FeedTotals, started: Instant, session: &Session, reads: &Chose
         session.describe(),
         patterns.table().rows(),
         patterns.table().words().len() * 4,
-        reads.engine.name(),
-        reads.reason,
+        reader.name,
+        reason(reader),
     );
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Why it is this engine, or what it lacks.
+fn reason(reader: &Description) -> String {
+    match (&reader.notes[..], reader.name) {
+        ([], "io_uring") => "the arena is registered".to_owned(),
+        ([], _) => "asked for".to_owned(),
+        (notes, _) => notes.join("; "),
+    }
 }
 
 fn style(args: &Args, named: bool) -> Style {
