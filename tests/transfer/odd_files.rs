@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ringfence::io::arena::Arena;
 use ringfence::io::transfer::Direction::{self, Read, Write};
-use ringfence::io::transfer::faulty::{Faults, Faulty};
+use ringfence::io::transfer::faulty::{Failure, Faults, Faulty};
 use ringfence::io::transfer::{
     EngineChoice, Span, Transfer, TransferEngine as _, TransferOptions, open_transfer,
 };
@@ -252,7 +252,7 @@ fn faults_are_injected() {
     let inner = open_transfer(&rig.options, &[]).unwrap();
     let mut faulty = Faulty::new(inner, Faults { short_one_in: 2, ..Faults::default() });
     let file = faulty.register(Arc::new(scratch.file.try_clone().unwrap())).unwrap();
-    faulty.faults().fail = vec![(file, 50_000..50_001, 5)];
+    faulty.faults().fail = vec![Failure::at(50_000..50_001, 5).of(file)];
     rig.engine = Box::new(faulty);
     assert_eq!(rig.one(Read, file, 49_000, 4096), (1000, Some(5)));
     assert_eq!(rig.one(Read, file, 50_000, 1), (0, Some(5)));

@@ -18,8 +18,49 @@ pub struct Faults {
     pub delay: Duration,
     /// One transfer in so many ends early, as at the end of a file; 0: none.
     pub short_one_in: u64,
-    /// Places in files and the errno of a transfer that comes there. It moves what lies before.
-    pub fail: Vec<(FileId, Range<u64>, i32)>,
+    /// Transfers that fail.
+    pub fail: Vec<Failure>,
+    /// The errno with which no file is taken.
+    pub refuse: Option<i32>,
+    /// The engine itself fails once so many transfers were submitted.
+    pub breaks_after: Option<u64>,
+}
+
+/// Transfers that fail, by where they come and by their number.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    file: Option<FileId>,
+    place: Range<u64>,
+    errno: i32,
+    every: u64,
+    seen: u64,
+}
+
+impl Failure {
+    /// Each transfer that comes to `place` in any file moves what lies before, and then fails.
+    pub fn at(place: Range<u64>, errno: i32) -> Self {
+        Self { file: None, place, errno, every: 1, seen: 0 }
+    }
+
+    /// Of this file alone.
+    pub fn of(self, file: FileId) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
+    /// Only one in so many of them, the last of each so many; at least 1.
+    pub fn every(self, every: u64) -> Self {
+        Self { every, ..self }
+    }
+
+    /// Where the transfer comes to it, if it fails there.
+    fn hit(&mut self, transfer: &Transfer) -> Option<u64> {
+        let end = transfer.offset.saturating_add(transfer.span.len() as u64);
+        let comes = self.file.is_none_or(|file| file == transfer.file)
+            && self.place.start < end
+            && transfer.offset < self.place.end;
+        self.seen += u64::from(comes);
+        (comes && self.seen.is_multiple_of(self.every)).then(|| self.place.start.max(transfer.offset))
+    }
 }
 
 /// Another engine, with [`Faults`].
@@ -56,12 +97,9 @@ impl Faulty {
     /// How many bytes of a transfer go through, and its errno.
     fn fate(&mut self, transfer: &Transfer) -> (usize, Option<i32>) {
         let len = transfer.span.len();
-        let end = transfer.offset.saturating_add(len as u64);
-        let hit = self.faults.fail.iter().filter(|(file, range, _)| {
-            *file == transfer.file && range.start < end && transfer.offset < range.end
-        });
-        if let Some((_, range, errno)) = hit.min_by_key(|(_, range, _)| range.start) {
-            return (range.start.saturating_sub(transfer.offset) as usize, Some(*errno));
+        let hits = self.faults.fail.iter_mut().filter_map(|fail| Some((fail.hit(transfer)?, fail.errno)));
+        if let Some((place, errno)) = hits.min() {
+            return ((place - transfer.offset) as usize, Some(errno));
         }
         let short = self.faults.short_one_in > 0 && self.below(self.faults.short_one_in) == 0;
         (if short { self.below(len as u64) as usize } else { len }, None)
@@ -85,7 +123,10 @@ impl Faulty {
 
 impl TransferEngine for Faulty {
     fn register(&mut self, file: Arc<File>) -> io::Result<FileId> {
-        self.inner.register(file)
+        match self.faults.refuse {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.inner.register(file),
+        }
     }
 
     fn unregister(&mut self, file: FileId) {
@@ -93,6 +134,9 @@ impl TransferEngine for Faulty {
     }
 
     fn submit(&mut self, mut transfer: Transfer) -> io::Result<()> {
+        if self.faults.breaks_after.is_some_and(|transfers| self.sent.len() as u64 >= transfers) {
+            return Err(io::Error::other("broken on purpose"));
+        }
         let (len, errno) = self.fate(&transfer);
         let range = transfer.span.range();
         let Some(span) = Span::new(transfer.span.arena().clone(), range.start..range.start + len) else {
