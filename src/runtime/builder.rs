@@ -201,8 +201,9 @@ impl RuntimeBuilder {
             loop_budget: self.loop_budget,
             uncounted_loops: self.uncounted_loops,
         };
+        let storage = self.storage.as_ref();
         let storage =
-            self.storage.as_ref().map(|options| Storage::new(&gpu, options, self.wrap_engine)).transpose()?;
+            storage.map(|options| Storage::new(&gpu, options, self.slots, self.wrap_engine)).transpose()?;
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 

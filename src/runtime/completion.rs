@@ -70,6 +70,12 @@ impl Shared {
                 tracing::error!("a completion names slot {slot} of {}", self.layout.slots);
                 continue;
             };
+            if let (Some(storage), Outcome::Fault { .. }) = (&self.storage, outcome)
+                && owner.asks.load(Ordering::Relaxed)
+            {
+                // Unless it has asked, it never will.
+                lock(&storage.order).ends(slot);
+            }
             let owner_ring = owner.ring.load(Ordering::Relaxed);
             if owner_ring == 0 {
                 self.end_job(&mut pass.reaper, slot, outcome);

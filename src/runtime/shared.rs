@@ -31,6 +31,8 @@ pub(crate) struct Owner {
     pub user_data: AtomicU64,
     /// The batch it was published with, for when it is published again.
     pub batch: AtomicU32,
+    /// It will ask for IO.
+    pub asks: AtomicBool,
 }
 
 /// The producer's end of the submission queue.

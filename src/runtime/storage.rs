@@ -5,6 +5,7 @@
 //! again when it has ended. The device never learns a descriptor or a path.
 
 mod capability;
+mod order;
 mod service;
 
 use std::fs::File;
@@ -22,6 +23,7 @@ use crate::vulkan::{Buffer, Gpu};
 pub use self::capability::FileOptions;
 pub(super) use self::capability::Piece;
 use self::capability::Tables;
+use self::order::Order;
 use self::service::State;
 
 /// How a runtime serves the IO that its slots ask for.
@@ -48,6 +50,8 @@ pub(crate) struct Storage {
     buffer: Buffer,
     arena: Arc<Arena>,
     tables: Arc<Mutex<Tables>>,
+    /// Of the slots that ask, for fences.
+    pub order: Mutex<Order>,
     /// Requests taken and not answered.
     in_flight: AtomicUsize,
     /// Requests answered so far.
@@ -67,6 +71,7 @@ impl Storage {
     pub fn new(
         gpu: &Arc<Gpu>,
         options: &StorageOptions,
+        slots: u32,
         wrap: Option<WrapEngine>,
     ) -> Result<Self, RuntimeError> {
         if options.memory_bytes == 0 || options.memory_bytes > MAX_ARENA_BYTES {
@@ -99,6 +104,7 @@ impl Storage {
             buffer,
             arena,
             tables,
+            order: Mutex::new(Order::new(slots)),
             in_flight: AtomicUsize::new(0),
             answered: AtomicU32::new(0),
             description: engine.describe().clone(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::error::RuntimeError;
 use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
-use crate::kernel::is_wide;
+use crate::kernel::{IO, is_wide};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
 use crate::protocol::abi::slot::{OPCODE_WORD, SLOT_WORDS};
 use crate::protocol::live;
@@ -84,6 +84,10 @@ impl Shared {
         for (to, word) in self.buffers.slot_words()[at..at + words.len()].iter().zip(words) {
             to.store(*word, Ordering::Relaxed);
         }
+        if self.storage.is_some() {
+            let asks = IO.contains(&words[OPCODE_WORD as usize]);
+            self.owners[slot as usize].asks.store(asks, Ordering::Relaxed);
+        }
     }
 
     /// Publishes entries for slots whose payloads are written, as one: (slot, wide) in order, and the
@@ -101,11 +105,14 @@ impl Shared {
             words[at + 1].store(entry[1], Ordering::Relaxed);
             words[at].store(entry[0], Ordering::Release);
         };
-        if self.storage.is_some() {
-            let remember = |(slot, _): &(u32, bool)| {
-                self.owners[*slot as usize].batch.store(batch, Ordering::Relaxed);
-            };
-            slots.iter().for_each(remember);
+        if let Some(storage) = &self.storage {
+            for (slot, _) in slots {
+                let owner = &self.owners[*slot as usize];
+                owner.batch.store(batch, Ordering::Relaxed);
+                if owner.asks.load(Ordering::Relaxed) {
+                    lock(&storage.order).publish(*slot);
+                }
+            }
         }
         if slots.len() > 1 {
             (1..slots.len()).for_each(entry);

@@ -44,7 +44,8 @@ pub(super) struct State {
     engine: Box<dyn TransferEngine>,
     /// Requests taken so far; the position of the next one, modulo 2^32.
     taken: u64,
-    /// By the number of the request. A fence is answered when it is the first.
+    /// By the number of the request, in the order of publication. A fence is answered when it is the first,
+    /// and none before it will still come.
     flights: BTreeMap<u64, Flight>,
     files: HashMap<u32, FileId>,
     done: Vec<Done>,
@@ -169,6 +170,7 @@ impl Service<'_> {
             }
             self.state.done = done;
         }
+        self.answer_fences();
         self.publish();
         Ok(before != (self.state.taken, self.state.answered))
     }
@@ -190,7 +192,6 @@ impl Service<'_> {
             let Some(request) = decode_request(position, &words) else { return Ok(()) };
             // What the device wrote before it asked is read after this, as by a write to a file.
             fence(Ordering::Acquire);
-            let number = self.state.taken;
             self.state.taken += 1;
             self.storage.in_flight.fetch_add(1, Ordering::AcqRel);
             if request.slot >= self.shared.layout.slots {
@@ -198,6 +199,7 @@ impl Service<'_> {
                 self.count_answer();
                 continue;
             }
+            let number = lock(&self.storage.order).ask(request.slot);
             self.begin(number, &request)?;
         }
     }
@@ -207,7 +209,8 @@ impl Service<'_> {
         let direction = match request.kind {
             RequestKind::Fence => {
                 self.state.flights.insert(number, flight(None));
-                self.answer_fences();
+                // Its place in the ring is needed by those that it waits for.
+                self.count_answer();
                 return Ok(());
             }
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
@@ -246,12 +249,12 @@ impl Service<'_> {
             Some(e) => Err((FaultCode::IoError, errno(e))),
         };
         self.end(&flight, outcome);
-        self.answer_fences();
     }
 
     fn answer_fences(&mut self) {
         while let Some(first) = self.state.flights.first_entry()
             && first.get().kind == RequestKind::Fence
+            && lock(&self.storage.order).reached(*first.key())
         {
             let flight = first.remove();
             self.end(&flight, Ok(0));
@@ -274,7 +277,9 @@ impl Service<'_> {
             answer[1].store(bytes, Ordering::Relaxed);
             self.state.resumed.push(flight.slot);
         }
-        self.count_answer();
+        if flight.kind != RequestKind::Fence {
+            self.count_answer();
+        }
     }
 
     fn count_answer(&mut self) {
@@ -284,7 +289,7 @@ impl Service<'_> {
     /// Publishes the slots that were answered, and gives their places in the ring back.
     fn publish(&mut self) {
         let before = self.storage.answered.load(Ordering::Relaxed);
-        if before == self.state.answered {
+        if before == self.state.answered && self.state.resumed.is_empty() {
             return;
         }
         self.shared.publish_resumed(&self.state.resumed);
