@@ -72,6 +72,7 @@ const uint OP_SUM_WORDS = 0x80000012u;
 const uint OP_COPY_RANGE = 0x80000013u;
 const uint OP_STORE_RANGE = 0x80000020u;
 const uint OP_IO_FENCE = 0x80000021u;
+const uint OP_LOAD_SUM = 0x80000022u;
 const uint OP_SHUTDOWN = 0xFFFFFFFFu;
 const uint SYSTEM_MASK = 0x80000000u;
 const uint MEMCPY_MAX_WORDS = 4096u;
@@ -141,6 +142,7 @@ const uint SCAN_SERIAL = 1u;
 // range
 const uint RANGE_TURN_BYTES = 16u;
 const uint RANGE_MAX_BYTES = 0x00080000u;
+const uint LOAD_SUM_TURN_BYTES = 0x00020000u;
 const uint RANGE_CLAIM_COST = 8448u;
 const uint CRC32C_POLYNOMIAL = 0x82F63B78u;
 
@@ -172,6 +174,7 @@ const uint STATE_READY_HEAD = 80u;
 const uint STATE_READY_TAIL = 96u;
 const uint STATE_BATCHES = 112u;
 const uint READY_WORDS = 2u;
+const uint SAVED_WORDS = 4u;
 const uint BATCH_COMPLETE = 0x80000000u;
 const uint BATCH_BROKEN = 0xC0000000u;
 const uint RESOURCE_WORDS = 4u;

@@ -24,6 +24,7 @@ layout(local_size_x_id = 0) in;
 #ifdef WITH_IO
 #include "continuation.glsl"
 #include "io.glsl"
+#include "op/load_sum.glsl"
 #include "op/transfer.glsl"
 #endif
 
@@ -204,7 +205,7 @@ void serve(bool mine, uint entry, uint batch, bool again) {
 #endif
 #ifdef WITH_IO
     if ((has & HAS_TRANSFERS) != 0) {
-        Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0);
+        Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0, again);
         if (transfers) o = moved;
     }
 #endif
@@ -227,10 +228,10 @@ void serve(bool mine, uint entry, uint batch, bool again) {
 
 #ifdef WITH_IO
     if ((has & HAS_TRANSFERS) != 0) {
-        count_resumed(mine && (entry & ENTRY_RESUMED) != 0);
+        count_resumed(mine && !again && (entry & ENTRY_RESUMED) != 0);
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
-        if (subgroupAny(ready)) push_ready(ready, slot, batch);
+        if (subgroupAny(ready)) push_ready(ready, entry, batch);
         mine = mine && !pending;
     }
 #endif

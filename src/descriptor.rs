@@ -233,6 +233,13 @@ impl SlotDescriptor {
         Self::from_args(BuiltinOpcode::StoreRange.into(), request.args())
     }
 
+    /// LOAD_SUM: as LOAD_MISS (which is asked for must be waited for: `prefetch` is ignored), and then the
+    /// sum of the words that arrived.
+    #[must_use]
+    pub fn load_sum(request: &LoadMiss) -> Self {
+        Self::from_args(BuiltinOpcode::LoadSum.into(), request.args())
+    }
+
     /// IO_FENCE: completes when all IO asked before it was answered.
     #[must_use]
     pub fn io_fence() -> Self {

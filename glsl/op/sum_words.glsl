@@ -2,23 +2,29 @@
 // Twin: src/twin/sum_words.rs.
 //
 // A wide opcode: the lanes take 16 bytes each, side by side.
+#ifndef SUM_WORDS_GLSL
+#define SUM_WORDS_GLSL
+
 #include "range.glsl"
 
-Outcome op_sum_words(uint slot) {
-    uint base = slot * SLOT_WORDS + ARG0_WORD;
-    uvec4 source = record_of(slots[base]);
-    uint offset = slots[base + 1];
-    uint bytes = slots[base + 2];
-    if (!grants(source, RESOURCE_READ)) return bad_operand(0);
-    if ((offset & 3) != 0 || offset > bytes_of(source)) return bad_operand(1);
-    if ((bytes & 3) != 0 || exceeds(source, offset, bytes)) return bad_operand(2);
-
+// The sum of the whole words in `bytes` bytes from an address on.
+uint sum_range(uvec2 address, uint bytes) {
     // Each from the address: SwiftShader dies of a cast between two references.
-    Turns turns = Turns(address_plus(source.xy, offset));
-    Words words = Words(address_plus(source.xy, offset));
+    Turns turns = Turns(address);
+    Words words = Words(address);
     uint whole = bytes / RANGE_TURN_BYTES;
     uvec4 sum = uvec4(0);
     uint first = 0;
+    while (first + 4 * gl_SubgroupSize <= whole) {
+        uint i = first + gl_SubgroupInvocationID;
+        uvec4 a = turns.at[i];
+        uvec4 b = turns.at[i + gl_SubgroupSize];
+        uvec4 c = turns.at[i + 2 * gl_SubgroupSize];
+        uvec4 d = turns.at[i + 3 * gl_SubgroupSize];
+        sum += a + b + c + d;
+        first += 4 * gl_SubgroupSize;
+        charge(1);
+    }
     while (first < whole) {
         uint i = first + gl_SubgroupInvocationID;
         if (i < whole) sum += turns.at[i];
@@ -33,5 +39,18 @@ Outcome op_sum_words(uint slot) {
         if (left > 1) sum.y += words.at[word + 1];
         if (left > 2) sum.z += words.at[word + 2];
     }
-    return done(subgroupAdd(sum.x + sum.y + sum.z + sum.w));
+    return subgroupAdd(sum.x + sum.y + sum.z + sum.w);
 }
+
+Outcome op_sum_words(uint slot) {
+    uint base = slot * SLOT_WORDS + ARG0_WORD;
+    uvec4 source = record_of(slots[base]);
+    uint offset = slots[base + 1];
+    uint bytes = slots[base + 2];
+    if (!grants(source, RESOURCE_READ)) return bad_operand(0);
+    if ((offset & 3) != 0 || offset > bytes_of(source)) return bad_operand(1);
+    if ((bytes & 3) != 0 || exceeds(source, offset, bytes)) return bad_operand(2);
+    return done(sum_range(address_plus(source.xy, offset), bytes));
+}
+
+#endif

@@ -1,25 +1,36 @@
-// LOAD_MISS, STORE_RANGE and IO_FENCE: bytes from a file to memory and back, and the wait for all that was
+// LOAD_MISS, STORE_RANGE, IO_FENCE, and the first half of LOAD_SUM: bytes from a file to memory and back, and the wait for all that was
 // asked before. What they move is held against the files themselves, by tests/storage.rs.
 //
 // The host checks what is asked, since it alone knows files and memory by their handles; its fault is the
 // slot's. A prefetch is done when it was asked, whatever becomes of it.
-bool is_transfer(uint op) { return op == OP_LOAD_MISS || op == OP_STORE_RANGE || op == OP_IO_FENCE; }
+bool is_transfer(uint op) {
+    return op == OP_LOAD_MISS || op == OP_STORE_RANGE || op == OP_IO_FENCE || op == OP_LOAD_SUM;
+}
 
-// The whole subgroup calls it; `answered` lanes were resumed by the host.
-Outcome op_transfer(bool mine, uint op, uint slot, bool answered) {
+// The whole subgroup calls it; `answered` lanes were resumed by the host, and if `again` left for the ready
+// queue since.
+Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     Request r = Request(IO_FENCE, slot, 0, 0, uvec2(0), 0, 0);
     bool prefetch = false;
     if (mine && op != OP_IO_FENCE) {
         prefetch = op == OP_LOAD_MISS && slots[base + 1] != 0;
-        r.kind = op == OP_STORE_RANGE ? IO_WRITE : prefetch ? IO_READ | IO_UNATTENDED : IO_READ;
+        r.kind = op == OP_STORE_RANGE ? IO_WRITE
+                 : prefetch           ? IO_READ | IO_UNATTENDED
+                                      : IO_READ;
         r.file = slots[base];
         r.offset = uvec2(slots[base + 2], slots[base + 3]);
         r.bytes = slots[base + 4];
         r.memory = slots[base + 5];
         r.memory_at = slots[base + 6];
     }
-    bool asked = io_request(mine && !answered, r);
+    bool unaligned = op == OP_LOAD_SUM && (r.memory_at & 3) != 0;
+    bool asked = io_request(mine && !answered && !unaligned, r);
+    bool sums = mine && answered && op == OP_LOAD_SUM;
+    Outcome sum = done(0);
+    if (subgroupAny(sums)) sum = op_load_sum(sums, slot, again);
+    if (sums) return sum;
     if (mine && answered) return io_answer(slot);
+    if (unaligned) return bad_operand(6);
     return !asked ? Outcome(PENDING_READY, 0, 0, 0) : prefetch ? done(0) : Outcome(PENDING_ANSWER, 0, 0, 0);
 }

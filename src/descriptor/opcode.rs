@@ -65,6 +65,8 @@ builtin_opcodes! {
     StoreRange = STORE_RANGE,
     /// Completes when all IO asked before it was answered.
     IoFence = IO_FENCE,
+    /// Asks for bytes and sums their words.
+    LoadSum = LOAD_SUM,
     /// Drains, then stops the workers.
     Shutdown = SHUTDOWN,
 }

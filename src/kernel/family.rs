@@ -21,7 +21,7 @@ const CORE: &[u32] = &[
 ];
 
 /// Opcodes that ask the host for IO: only for a runtime that has somebody to answer.
-pub(crate) const IO: &[u32] = &[OP_LOAD_MISS, OP_STORE_RANGE, OP_IO_FENCE];
+pub(crate) const IO: &[u32] = &[OP_LOAD_MISS, OP_STORE_RANGE, OP_IO_FENCE, OP_LOAD_SUM];
 
 /// Opcodes that a module has or has not together.
 struct Family {
@@ -33,7 +33,7 @@ struct Family {
 const SCAN: &Family = &Family { opcodes: &[OP_SCAN], claim_cost: SCAN_CLAIM_COST };
 const RANGE: &Family =
     &Family { opcodes: &[OP_CRC32C, OP_SUM_WORDS, OP_COPY_RANGE], claim_cost: RANGE_CLAIM_COST };
-const TRANSFER: &Family = &Family { opcodes: IO, claim_cost: LANE_CLAIM_COST };
+const TRANSFER: &Family = &Family { opcodes: IO, claim_cost: RANGE_CLAIM_COST };
 
 /// Modules, those without and those with transfers each by growing size, with what each has beyond [`CORE`].
 const MODULES: &[(&str, &[&Family])] = &[

@@ -157,6 +157,8 @@ pub mod opcode {
         OP_STORE_RANGE = 0x8000_0020;
         /// Completes when all IO asked before it was answered.
         OP_IO_FENCE = 0x8000_0021;
+        /// Asks for bytes, and sums their words once they are there.
+        OP_LOAD_SUM = 0x8000_0022;
         /// Drains, then stops the workers.
         OP_SHUTDOWN = 0xFFFF_FFFF;
         /// Opcodes with this bit belong to the system.
@@ -320,8 +322,10 @@ pub mod live {
         STATE_READY_TAIL = 96;
         /// Device-local state: a counter for each slot that can be a batch's fence; the ready queue follows.
         STATE_BATCHES = 112;
-        /// Words of an entry of the ready queue: lap | slot, lap | batch.
+        /// Words of an entry of the ready queue: lap | flags | slot, lap | batch. Behind it, what slots save.
         READY_WORDS = 2;
+        /// Words that a slot may save from one turn to the next.
+        SAVED_WORDS = 4;
         /// Batch counter when all has ended and the fence was good.
         BATCH_COMPLETE = 0x8000_0000;
         /// Batch counter when all has ended and the fence named another count.
@@ -419,6 +423,8 @@ pub mod range {
         RANGE_TURN_BYTES = 16;
         /// Most bytes that a slot of OP_CRC32C, OP_SUM_WORDS or OP_COPY_RANGE takes.
         RANGE_MAX_BYTES = 524_288;
+        /// Most bytes that a claim of OP_LOAD_SUMs sums, of all its slots together; the rest waits for its next turn.
+        LOAD_SUM_TURN_BYTES = 131_072;
         /// Loop turns that the dearest of them can cost on a subgroup of four lanes or more: one for each 64
         /// bytes, and of a CRC 18 for what is left of words and turns, and ten for each of the 14 bits of the
         /// number of turns and each of the two levels of the tree.

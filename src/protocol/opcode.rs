@@ -40,6 +40,8 @@ pub const COPY_RANGE: u32 = abi::OP_COPY_RANGE;
 pub const STORE_RANGE: u32 = abi::OP_STORE_RANGE;
 /// Completes when all IO asked before it was answered.
 pub const IO_FENCE: u32 = abi::OP_IO_FENCE;
+/// LOAD_MISS, then the sum of the words that arrived; its arguments, without a1, and a6 a multiple of 4.
+pub const LOAD_SUM: u32 = abi::OP_LOAD_SUM;
 /// Drains, then stops the workers; tenant 0 only.
 pub const SHUTDOWN: u32 = abi::OP_SHUTDOWN;
 
@@ -87,7 +89,7 @@ pub fn validate_user_opcode(opcode: u32) -> Result<(), OpcodeError> {
 pub fn validate_publish_opcode(opcode: u32) -> Result<(), OpcodeError> {
     match opcode {
         NOP..=BATCH_FENCE | LOAD_MISS | PRINTF | PACKED_SLOT | SHUTDOWN => Ok(()),
-        SCAN | CRC32C | SUM_WORDS | COPY_RANGE | STORE_RANGE | IO_FENCE => Ok(()),
+        SCAN | CRC32C | SUM_WORDS | COPY_RANGE | STORE_RANGE | IO_FENCE | LOAD_SUM => Ok(()),
         _ => validate_user_opcode(opcode),
     }
 }

@@ -85,7 +85,7 @@ impl Layout {
     }
 
     pub fn state_words(&self) -> u32 {
-        STATE_BATCHES + self.slots + (READY_WORDS << self.shift)
+        STATE_BATCHES + self.slots + (READY_WORDS << self.shift) + SAVED_WORDS * self.slots
     }
 
     pub fn log_records(&self) -> u32 {

@@ -1,0 +1,114 @@
+//! LOAD_SUM: bytes that the running kernel asks for and sums, against the sums of the files' words; in both
+//! modes and with both engines.
+
+mod support;
+
+use ringfence::descriptor::SlotDescriptor;
+use ringfence::protocol::LoadMiss;
+use ringfence::runtime::FileOptions;
+use support::Random;
+use support::storage::{Rig, Setup, bad, file, noise};
+
+fn load_sum(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> SlotDescriptor {
+    SlotDescriptor::load_sum(&LoadMiss {
+        resource_id: file,
+        prefetch: false,
+        byte_offset: offset,
+        byte_count: bytes,
+        dst_handle: memory,
+        dst_offset: at,
+    })
+}
+
+/// The sum of words, the last of which may lack bytes.
+fn sum(bytes: &[u8]) -> u64 {
+    let word = |part: &[u8]| part.iter().rev().fold(0u32, |word, byte| word << 8 | u32::from(*byte));
+    bytes.chunks(4).map(word).fold(0u32, u32::wrapping_add).into()
+}
+
+#[test]
+fn sums_are_those_of_the_files_words() {
+    // Several turns of a claim (131,072 bytes each), and ends within words and turns.
+    let sizes =
+        [0u32, 1, 3, 4, 5, 15, 16, 17, 511, 513, 4095, 4096, 4097, 131_072, 131_075, 600_001, 3 << 20];
+    let bytes = noise(4 << 20);
+    Rig::each(Setup::default(), |rig| {
+        let source = rig.runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = rig.runtime.memory(4 << 20).expect("memory");
+        for size in sizes.into_iter().filter(|size| *size > 0) {
+            for (offset, at) in [(0u64, 0u32), (1, 4), (4093, 1000)] {
+                let want = sum(&bytes[offset as usize..][..size as usize]);
+                let slot = load_sum(source.handle(), offset, size, memory.handle(), at);
+                assert_eq!(rig.one(&slot), Ok(want), "{rig}: {size} bytes at {offset} to {at}");
+            }
+        }
+        // 0 stands for all of the file.
+        assert_eq!(rig.one(&load_sum(source.handle(), 0, 0, memory.handle(), 0)), Ok(sum(&bytes)), "{rig}");
+        // Side by side, more than one claim and more than one turn of it.
+        let slots =
+            (0..200u32).map(|n| load_sum(source.handle(), u64::from(n), 20_000, memory.handle(), n * 20_000));
+        for (n, ended) in rig.all(slots).into_iter().enumerate() {
+            assert_eq!(ended, Ok(sum(&bytes[n..][..20_000])), "{rig}: {n}");
+        }
+    });
+}
+
+#[test]
+fn what_does_not_come_is_told() {
+    let bytes = noise(10_001);
+    Rig::each(Setup::default(), |rig| {
+        let options = FileOptions { size: Some(1 << 20), ..FileOptions::default() };
+        let source = rig.runtime.register_file(file(&bytes), &options).expect("a handle");
+        let memory = rig.memory(&[0xFF; 32 << 10]);
+        let short = |offset: usize, asked: u64| {
+            let there = &bytes[offset.min(bytes.len())..];
+            Ok(sum(there) | (asked - there.len() as u64) << 32)
+        };
+        for (offset, asked) in [(0usize, 20_000), (9_999, 3), (10_000, 16), (10_001, 4), (20_000, 1)] {
+            let slot = load_sum(source.handle(), offset as u64, asked as u32, memory.handle(), 0);
+            assert_eq!(rig.one(&slot), short(offset, asked), "{rig}: {asked} bytes at {offset}");
+        }
+        let cases = [
+            (source.handle() + 1, 0, 4, memory.handle(), 0, 0),
+            (source.handle(), 2 << 20, 4, memory.handle(), 0, 2),
+            (source.handle(), 0, 40_000, memory.handle(), 0, 4),
+            (source.handle(), 0, 4, memory.handle() + 1, 0, 5),
+            (source.handle(), 0, 4, memory.handle(), 1, 6),
+            (source.handle(), 0, 4, memory.handle(), 2, 6),
+            (source.handle(), 0, 4, memory.handle(), 40_000, 6),
+        ];
+        for (file, offset, bytes, handle, at, argument) in cases {
+            let slot = load_sum(file, offset, bytes, handle, at);
+            rig.leaves_the_rest(&slot, &memory, 0..0, bad(argument), &format!("argument {argument}"));
+        }
+    });
+}
+
+#[test]
+fn many_at_random() {
+    let bytes = noise(2 << 20);
+    Rig::each(Setup::default(), |rig| {
+        let source = rig.runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = rig.runtime.memory(16 << 20).expect("memory");
+        let mut random = Random(7);
+        for _ in 0..4 {
+            let asked: Vec<_> = (0..1000u32)
+                .map(|n| {
+                    let size = 1 + random.below(if n % 50 == 0 { 400_000 } else { 9_000 });
+                    (u64::from(random.below((2 << 20) - size)), size)
+                })
+                .collect();
+            let place = |n: usize| (n as u32 % 32) * (512 << 10);
+            // At most 32 at a time, each with a place of its own.
+            for (group, part) in asked.chunks(32).enumerate() {
+                let slots = part.iter().enumerate().map(|(n, (offset, size))| {
+                    load_sum(source.handle(), *offset, *size, memory.handle(), place(n))
+                });
+                for (ended, (offset, size)) in rig.all(slots).into_iter().zip(part) {
+                    let want = sum(&bytes[*offset as usize..][..*size as usize]);
+                    assert_eq!(ended, Ok(want), "{rig}: group {group}, {size} bytes at {offset}");
+                }
+            }
+        }
+    });
+}
