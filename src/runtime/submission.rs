@@ -106,11 +106,12 @@ impl Shared {
             words[at].store(entry[0], Ordering::Release);
         };
         if let Some(storage) = &self.storage {
+            let mut order = None;
             for (slot, _) in slots {
                 let owner = &self.owners[*slot as usize];
                 owner.batch.store(batch, Ordering::Relaxed);
                 if owner.asks.load(Ordering::Relaxed) {
-                    lock(&storage.order).publish(*slot);
+                    order.get_or_insert_with(|| lock(&storage.order)).publish(*slot);
                 }
             }
         }

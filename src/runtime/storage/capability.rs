@@ -45,6 +45,17 @@ struct Place {
     file: Option<Arc<Capability>>,
 }
 
+impl Place {
+    fn has(&self, handle: u32) -> bool {
+        u32::from(self.generation) == handle >> INDEX_BITS && self.file.is_some()
+    }
+}
+
+/// The place of a file's handle.
+pub(crate) fn index_of(handle: u32) -> usize {
+    (handle & ((1 << INDEX_BITS) - 1)) as usize
+}
+
 /// All that is registered.
 pub(crate) struct Tables {
     files: Vec<Place>,
@@ -82,8 +93,8 @@ impl Drop for Piece {
 }
 
 /// A request that may be carried out.
-pub(crate) struct Granted {
-    pub file: Arc<Capability>,
+pub(crate) struct Granted<'a> {
+    pub file: &'a Capability,
     pub span: Span,
     /// Held until the transfer has ended.
     pub piece: Arc<Piece>,
@@ -144,8 +155,7 @@ impl Tables {
     }
 
     fn place(&mut self, handle: u32) -> Option<&mut Place> {
-        let place = self.files.get_mut((handle & ((1 << INDEX_BITS) - 1)) as usize)?;
-        (u32::from(place.generation) == handle >> INDEX_BITS && place.file.is_some()).then_some(place)
+        self.files.get_mut(index_of(handle)).filter(|place| place.has(handle))
     }
 
     /// Lets requests name a piece of the arena.
@@ -162,9 +172,9 @@ impl Tables {
     }
 
     /// Checks a transfer. An error is the slot's fault: the code, and the argument as detail.
-    pub fn grant(&mut self, request: &Request) -> Result<Granted, (FaultCode, u16)> {
-        let place = self.place(request.file).ok_or((FaultCode::BadOperand, 0))?;
-        let file = place.file.clone().ok_or((FaultCode::BadOperand, 0))?;
+    pub fn grant(&self, request: &Request) -> Result<Granted<'_>, (FaultCode, u16)> {
+        let place = self.files.get(index_of(request.file)).filter(|place| place.has(request.file));
+        let file = place.and_then(|place| place.file.as_deref()).ok_or((FaultCode::BadOperand, 0))?;
         if request.kind == RequestKind::Write && !file.write {
             return Err((FaultCode::Unauthorized, 0));
         }

@@ -8,16 +8,17 @@
 //! there to claim, and the next one is armed when an answer has come.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
+use slab::Slab;
+
 use super::Storage;
-use super::capability::{Granted, Piece};
+use super::capability::{self, Capability, Piece, Tables};
 use crate::io::transfer::{Direction, Done, FileId, Transfer, TransferEngine};
 use crate::protocol::FaultCode;
-use crate::protocol::abi::live::COMMAND_IO_ANSWERED;
+use crate::protocol::abi::{io::IO_SLOT_WORDS, live::COMMAND_IO_ANSWERED};
 use crate::protocol::request::{Request, RequestKind, RequestWords, decode_request};
 use crate::runtime::backoff::{self, Backoff};
 use crate::runtime::error::RuntimeError;
@@ -26,28 +27,38 @@ use crate::runtime::shared::{Shared, lock, try_lock};
 /// How long it looks for requests after the last slot has ended, before it sleeps: a caller that asks
 /// for one thing after the other should not have to wake it each time.
 const LINGER: Duration = Duration::from_millis(2);
-/// How long it leaves the service to a thread that was seen to serve.
+/// How long it leaves the service to a thread that was seen to serve; up to ten times that if it is seen
+/// again and again. Each look takes a processor from the worker or the waiter.
 const ATTENDED: Duration = Duration::from_micros(200);
 /// How often it looks meanwhile.
 const TICK: Duration = Duration::from_micros(20);
 
-/// A request without an answer.
+/// Requests that one turn takes at most. Page-cache reads are carried out as they are submitted, and no
+/// answer is published meanwhile: with all 64 at once, host and device would take turns.
+const TAKEN_AT_ONCE: usize = 16;
+
+/// A transfer without an answer.
 struct Flight {
+    /// What fences go by.
+    number: u64,
     kind: RequestKind,
     slot: u32,
-    /// Keeps the memory from being used for anything else; none of a fence.
-    _piece: Option<Arc<Piece>>,
+    /// Keeps the memory from being used for anything else.
+    _piece: Arc<Piece>,
 }
 
 /// What the service knows between its turns.
 pub(super) struct State {
     engine: Box<dyn TransferEngine>,
-    /// Requests taken so far; the position of the next one, modulo 2^32.
-    taken: u64,
-    /// By the number of the request, in the order of publication. A fence is answered when it is the first,
-    /// and none before it will still come.
-    flights: BTreeMap<u64, Flight>,
-    files: HashMap<u32, FileId>,
+    /// Position of the next request.
+    taken: u32,
+    /// The requests of this turn.
+    requests: Vec<Request>,
+    flights: Slab<Flight>,
+    /// Numbers and slots of the fences that wait, in order.
+    fences: BTreeMap<u64, u32>,
+    /// By the index of its handle: the handle of a file, and what the engine calls it.
+    files: Vec<Option<(u32, FileId)>>,
     done: Vec<Done>,
     /// Slots to be published again, their answers written.
     resumed: Vec<u32>,
@@ -59,12 +70,33 @@ impl State {
         Self {
             engine,
             taken: 0,
-            flights: BTreeMap::new(),
-            files: HashMap::new(),
+            requests: Vec::with_capacity(TAKEN_AT_ONCE),
+            flights: Slab::new(),
+            fences: BTreeMap::new(),
+            files: Vec::new(),
             done: Vec::new(),
             resumed: Vec::new(),
             answered: 0,
         }
+    }
+
+    /// What the engine calls a file; the first time it is told of it.
+    fn file(&mut self, handle: u32, capability: &Capability) -> std::io::Result<FileId> {
+        let index = capability::index_of(handle);
+        if let Some(Some((known, id))) = self.files.get(index)
+            && *known == handle
+        {
+            return Ok(*id);
+        }
+        let id = self.engine.register(capability.file.clone())?;
+        if self.files.len() <= index {
+            self.files.resize(index + 1, None);
+        }
+        // A handle that was revoked, and whose place was taken anew before this thread heard of it.
+        if let Some((_, old)) = self.files[index].replace((handle, id)) {
+            self.engine.unregister(old);
+        }
+        Ok(id)
     }
 }
 
@@ -111,6 +143,7 @@ pub(super) fn run(shared: &Shared) {
     let mut backoff = Backoff::new();
     let mut last_work = Instant::now();
     let mut turns = 0;
+    let mut attended = ATTENDED;
     loop {
         let stop = lock(&shared.requests).stop || shared.failed.get().is_some();
         if stop && storage.in_flight() == 0 {
@@ -119,12 +152,14 @@ pub(super) fn run(shared: &Shared) {
         let busy = stop || shared.outstanding() > 0 || storage.in_flight() > 0;
         if busy && storage.turns.load(Ordering::Relaxed) != turns {
             // A thread that waits for slots serves meanwhile, without a core of this one's own.
-            std::thread::sleep(ATTENDED);
+            std::thread::sleep(attended);
+            attended = (2 * attended).min(10 * ATTENDED);
             turns = storage.turns.load(Ordering::Relaxed);
             last_work = Instant::now();
             backoff = Backoff::new();
             continue;
         }
+        attended = ATTENDED;
         let worked = serve(shared, storage);
         turns = storage.turns.load(Ordering::Relaxed);
         if worked {
@@ -170,45 +205,63 @@ impl Service<'_> {
             }
             self.state.done = done;
         }
-        self.answer_fences();
+        if !self.state.fences.is_empty() {
+            self.answer_fences();
+        }
         self.publish();
         Ok(before != (self.state.taken, self.state.answered))
     }
 
     fn close_revoked(&mut self) {
         for handle in lock(&self.storage.tables).take_revoked() {
-            if let Some(id) = self.state.files.remove(&handle) {
+            if let Some(place) = self.state.files.get_mut(capability::index_of(handle))
+                && let Some((_, id)) = place.take_if(|(known, _)| *known == handle)
+            {
                 self.state.engine.unregister(id);
             }
         }
     }
 
     fn take_requests(&mut self) -> std::io::Result<()> {
-        loop {
-            let position = self.state.taken as u32;
-            let at = self.shared.layout.io_request(position);
-            let entry = &self.shared.buffers.completion_words()[at..];
-            let words: RequestWords = std::array::from_fn(|i| entry[i].load(Ordering::Relaxed));
-            let Some(request) = decode_request(position, &words) else { return Ok(()) };
+        let mut requests = std::mem::take(&mut self.state.requests);
+        self.read_requests(&mut requests);
+        if !requests.is_empty() {
             // What the device wrote before it asked is read after this, as by a write to a file.
             fence(Ordering::Acquire);
-            self.state.taken += 1;
-            self.storage.in_flight.fetch_add(1, Ordering::AcqRel);
-            if request.slot >= self.shared.layout.slots {
-                tracing::error!("a request names slot {} of {}", request.slot, self.shared.layout.slots);
-                self.count_answer();
-                continue;
+            self.storage.in_flight.fetch_add(requests.len(), Ordering::AcqRel);
+            let mut order = lock(&self.storage.order);
+            // Nothing here drops a last piece, which takes this lock too.
+            let mut tables = lock(&self.storage.tables);
+            for request in requests.drain(..) {
+                if request.slot >= self.shared.layout.slots {
+                    tracing::error!("a request names slot {} of {}", request.slot, self.shared.layout.slots);
+                    self.count_answer();
+                    continue;
+                }
+                let number = order.ask(request.slot);
+                self.begin(number, &request, &mut tables)?;
             }
-            let number = lock(&self.storage.order).ask(request.slot);
-            self.begin(number, &request)?;
+        }
+        self.state.requests = requests;
+        Ok(())
+    }
+
+    /// All that are there before any is looked at: their cache lines come from the device side by side.
+    fn read_requests(&mut self, requests: &mut Vec<Request>) {
+        while requests.len() < TAKEN_AT_ONCE {
+            let at = self.shared.layout.io_request(self.state.taken);
+            let entry = &self.shared.buffers.completion_words()[at..][..IO_SLOT_WORDS as usize];
+            let words: RequestWords = std::array::from_fn(|i| entry[i].load(Ordering::Relaxed));
+            let Some(request) = decode_request(self.state.taken, &words) else { return };
+            self.state.taken = self.state.taken.wrapping_add(1);
+            requests.push(request);
         }
     }
 
-    fn begin(&mut self, number: u64, request: &Request) -> std::io::Result<()> {
-        let flight = |piece| Flight { kind: request.kind, slot: request.slot, _piece: piece };
+    fn begin(&mut self, number: u64, request: &Request, tables: &mut Tables) -> std::io::Result<()> {
         let direction = match request.kind {
             RequestKind::Fence => {
-                self.state.flights.insert(number, flight(None));
+                self.state.fences.insert(number, request.slot);
                 // Its place in the ring is needed by those that it waits for.
                 self.count_answer();
                 return Ok(());
@@ -216,30 +269,24 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let granted = lock(&self.storage.tables).grant(request);
-        let Granted { file, span, piece } = match granted {
+        let granted = tables.grant(request).and_then(|granted| {
+            let file = self.state.file(request.file, granted.file);
+            Ok((file.map_err(|e| (FaultCode::IoError, errno(&e)))?, granted.span, granted.piece))
+        });
+        let (file, span, piece) = match granted {
             Ok(granted) => granted,
-            Err((code, detail)) => {
-                self.end(&flight(None), Err((code, detail)));
+            Err(fault) => {
+                self.end(request.kind, request.slot, Err(fault));
                 return Ok(());
             }
         };
-        let file = match self.state.files.get(&request.file) {
-            Some(id) => *id,
-            None => match self.state.engine.register(file.file.clone()) {
-                Ok(id) => *self.state.files.entry(request.file).or_insert(id),
-                Err(e) => {
-                    self.end(&flight(None), Err((FaultCode::IoError, errno(&e))));
-                    return Ok(());
-                }
-            },
-        };
-        self.state.flights.insert(number, flight(Some(piece)));
-        self.state.engine.submit(Transfer { user: number, direction, file, offset: request.offset, span })
+        let flight = Flight { number, kind: request.kind, slot: request.slot, _piece: piece };
+        let user = self.state.flights.insert(flight) as u64;
+        self.state.engine.submit(Transfer { user, direction, file, offset: request.offset, span })
     }
 
     fn answer(&mut self, done: &Done) {
-        let Some(flight) = self.state.flights.remove(&done.user) else {
+        let Some(flight) = self.state.flights.try_remove(done.user as usize) else {
             tracing::error!("a transfer ended that nobody asked for: {done:?}");
             return;
         };
@@ -248,38 +295,39 @@ impl Service<'_> {
             None => Ok(done.bytes as u32),
             Some(e) => Err((FaultCode::IoError, errno(e))),
         };
-        self.end(&flight, outcome);
+        self.end(flight.kind, flight.slot, outcome);
     }
 
+    /// A fence is answered when none before it is in flight, or will still come.
     fn answer_fences(&mut self) {
-        while let Some(first) = self.state.flights.first_entry()
-            && first.get().kind == RequestKind::Fence
+        while let Some(first) = self.state.fences.first_entry()
+            && self.state.flights.iter().all(|(_, flight)| flight.number > *first.key())
             && lock(&self.storage.order).reached(*first.key())
         {
-            let flight = first.remove();
-            self.end(&flight, Ok(0));
+            let slot = first.remove();
+            self.resume(slot, 0, 0);
         }
     }
 
-    fn end(&mut self, flight: &Flight, outcome: Result<u32, (FaultCode, u16)>) {
-        if flight.kind == RequestKind::Prefetch {
-            if let Err((code, detail)) = outcome {
+    fn end(&mut self, kind: RequestKind, slot: u32, outcome: Result<u32, (FaultCode, u16)>) {
+        match outcome {
+            Ok(_) if kind == RequestKind::Prefetch => {}
+            Err((code, detail)) if kind == RequestKind::Prefetch => {
                 tracing::debug!("a prefetch ended in {code} {detail}");
             }
-        } else {
-            let (fault, bytes) = match outcome {
-                Ok(bytes) => (0, bytes),
-                Err((code, detail)) => (u32::from(code.code()) << 16 | u32::from(detail), 0),
-            };
-            let at = self.shared.layout.io_answer(flight.slot);
-            let answer = &self.shared.buffers.submission_words()[at..][..2];
-            answer[0].store(fault, Ordering::Relaxed);
-            answer[1].store(bytes, Ordering::Relaxed);
-            self.state.resumed.push(flight.slot);
+            Ok(bytes) => self.resume(slot, 0, bytes),
+            Err((code, detail)) => self.resume(slot, u32::from(code.code()) << 16 | u32::from(detail), 0),
         }
-        if flight.kind != RequestKind::Fence {
-            self.count_answer();
-        }
+        self.count_answer();
+    }
+
+    /// Writes the answer to a slot, which is published with the others of this turn.
+    fn resume(&mut self, slot: u32, fault: u32, bytes: u32) {
+        let at = self.shared.layout.io_answer(slot);
+        let answer = &self.shared.buffers.submission_words()[at..][..2];
+        answer[0].store(fault, Ordering::Relaxed);
+        answer[1].store(bytes, Ordering::Relaxed);
+        self.state.resumed.push(slot);
     }
 
     fn count_answer(&mut self) {
