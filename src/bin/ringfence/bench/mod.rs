@@ -2,8 +2,11 @@
 
 mod blocks;
 mod floor;
+#[cfg(target_os = "linux")]
+mod io;
 mod latency;
 mod load;
+mod random;
 mod samples;
 mod scan;
 mod startup;
@@ -59,6 +62,9 @@ struct Options {
     #[arg(long, global = true, value_name = "N", default_value_t = 256, hide_short_help = true,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     chunks: u32,
+    /// Where io puts its file, of 256 MiB [default: the folder of temporary files].
+    #[arg(long, global = true, value_name = "FOLDER")]
+    folder: Option<std::path::PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -71,6 +77,10 @@ enum Bench {
     /// An automaton for 96 and one for 2,500 words over text in memory: through slots, in one bare dispatch, and
     /// by the aho-corasick crate on one thread.
     Scan,
+    /// Random reads that the kernel asks for and sums, at depths of 1, 16 and 64, from the page cache and past it;
+    /// against the same reads by io_uring alone, summed by the host.
+    #[cfg(target_os = "linux")]
+    Io,
     /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm); then
     /// the drop of a busy runtime, and the processor time that an idle one takes.
     Startup,
@@ -86,6 +96,8 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         Bench::Latency => common::print(global.json, &latency::run(global, options)?)?,
         Bench::Throughput => common::print(global.json, &throughput::run(global, options)?)?,
         Bench::Scan => common::print(global.json, &scan::run(global, options)?)?,
+        #[cfg(target_os = "linux")]
+        Bench::Io => common::print(global.json, &io::run(global, options)?)?,
         Bench::Startup => common::print(global.json, &startup::run(global)?)?,
         Bench::FirstSlot => startup::first_slot(global)?,
     }

@@ -7,6 +7,8 @@
 
 use std::collections::HashSet;
 
+use crate::bench::random::Random;
+
 /// Words of the dictionary.
 const WORDS: usize = 24_000;
 /// Of that many words of the text one is a pattern.
@@ -14,22 +16,10 @@ const SELDOM: u32 = 1_000;
 /// Lines are of at least that many bytes, and of a word more at most.
 const LINE: usize = 60;
 
-/// xorshift.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 32) as usize % n
-    }
-
-    /// A rank below `n`, the lower the likelier: the inverse of the distribution function ln(1 + rank) / ln(n).
-    fn zipf(&mut self, n: usize) -> usize {
-        let share = self.below(1 << 24) as f64 / f64::from(1 << 24);
-        ((n as f64).powf(share) as usize).saturating_sub(1)
-    }
+/// A rank below `n`, the lower the likelier: the inverse of the distribution function ln(1 + rank) / ln(n).
+fn zipf(random: &mut Random, n: usize) -> usize {
+    let share = random.below(1 << 24) as f64 / f64::from(1 << 24);
+    ((n as f64).powf(share) as usize).saturating_sub(1)
 }
 
 /// The dictionary. Its first words are the patterns, the rest make up most of the text.
@@ -41,7 +31,7 @@ pub struct Corpus {
 
 impl Corpus {
     pub fn new(patterns: usize) -> Self {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut random = Random::new();
         let mut known = HashSet::new();
         let mut words = Vec::with_capacity(WORDS);
         while words.len() < WORDS {
@@ -68,7 +58,7 @@ impl Corpus {
                 let index = if self.random.below(SELDOM as usize) == 0 {
                     self.random.below(self.patterns)
                 } else {
-                    self.patterns + self.random.zipf(WORDS - self.patterns)
+                    self.patterns + zipf(&mut self.random, WORDS - self.patterns)
                 };
                 line.extend_from_slice(self.words[index].as_bytes());
                 line.push(b' ');

@@ -1,0 +1,71 @@
+//! The file that is read, and the sum of each of its blocks.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::bench::random::Random;
+use crate::common::Trouble;
+
+/// Bytes of a block: the smallest read.
+pub const BLOCK_BYTES: usize = 4096;
+/// Blocks of the file.
+const BLOCKS: usize = (256 << 20) / BLOCK_BYTES;
+
+/// A file of random bytes, removed when it is dropped.
+pub struct Sample {
+    path: PathBuf,
+    sums: Vec<u32>,
+}
+
+impl Sample {
+    /// Writes it into `folder`, and to its storage.
+    pub fn new(folder: &Path) -> Result<Self, Trouble> {
+        let path = folder.join(format!("ringfence-bench-io-{}", std::process::id()));
+        let trouble = |error| Trouble::File { name: path.display().to_string(), error };
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(trouble)?;
+        let mut sample = Self { path: path.clone(), sums: Vec::with_capacity(BLOCKS) };
+        let mut random = Random::new();
+        let mut bytes = Vec::with_capacity(BLOCK_BYTES);
+        for _ in 0..BLOCKS {
+            bytes.clear();
+            let mut sum = 0u32;
+            while bytes.len() < BLOCK_BYTES {
+                let word = random.next();
+                sum = sum.wrapping_add(word as u32).wrapping_add((word >> 32) as u32);
+                bytes.extend_from_slice(&word.to_le_bytes());
+            }
+            sample.sums.push(sum);
+            file.write_all(&bytes).map_err(trouble)?;
+        }
+        // Direct reads of what is not on the storage yet would wait for it.
+        file.sync_all().map_err(trouble)?;
+        Ok(sample)
+    }
+
+    pub fn open(&self) -> Result<File, Trouble> {
+        let trouble = |error| Trouble::File { name: self.path.display().to_string(), error };
+        File::open(&self.path).map_err(trouble)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn bytes(&self) -> u64 {
+        (self.sums.len() * BLOCK_BYTES) as u64
+    }
+
+    /// The sum of the words in `bytes` bytes from `offset` on, both whole blocks.
+    #[inline]
+    pub fn sum(&self, offset: u64, bytes: usize) -> u32 {
+        let first = offset as usize / BLOCK_BYTES;
+        self.sums[first..first + bytes / BLOCK_BYTES].iter().fold(0, |sum, block| sum.wrapping_add(*block))
+    }
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
