@@ -98,6 +98,12 @@ pub enum RuntimeError {
     },
 }
 
+/// The errno of an error, EIO where it has none.
+pub(crate) fn errno(error: &std::io::Error) -> u16 {
+    const EIO: u16 = 5;
+    error.raw_os_error().and_then(|errno| u16::try_from(errno).ok()).unwrap_or(EIO)
+}
+
 impl From<VulkanError> for RuntimeError {
     fn from(e: VulkanError) -> Self {
         match e {

@@ -33,6 +33,7 @@ mod resources;
 mod ring;
 mod shared;
 mod storage;
+mod stream;
 mod submission;
 mod transfer;
 mod wait;
@@ -55,6 +56,7 @@ pub use self::mode::Mode;
 pub use self::resources::Resource;
 pub use self::ring::Ring;
 pub use self::storage::{FileOptions, Memory, RegisteredFile, StorageOptions};
+pub use self::stream::{Arrival, Ended, Stream, StreamOptions};
 pub use self::submission::SlotWords;
 
 use self::dependent::Dependent;
@@ -67,7 +69,7 @@ use self::transfer::download;
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::io::arena::Arena;
-use crate::io::transfer::Description;
+use crate::io::transfer::{Description, TransferEngine};
 use crate::kernel::Module;
 use crate::probe::{self, Probe, ProbeReport};
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
@@ -317,6 +319,29 @@ impl Runtime {
     /// Without that extension, or where the driver does not take the memory; as [`table`](Self::table).
     pub fn map_arena(&self, arena: &Arc<Arena>) -> Result<MappedArena, RuntimeError> {
         MappedArena::new(&self.shared, arena)
+    }
+
+    /// Files through the kernel: reads into memory that slots read in place, a slot for each chunk as it
+    /// lands. It needs no [`RuntimeBuilder::storage`].
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadOption`]; where the device cannot import memory, as for
+    /// [`map_arena`](Self::map_arena); an engine that cannot be had.
+    pub fn stream(&self, options: &StreamOptions) -> Result<Stream, RuntimeError> {
+        Stream::new(&self.shared, options, |engine| engine)
+    }
+
+    /// For tests: the same with what `wrap` makes of the engine.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    #[doc(hidden)]
+    pub fn stream_through(
+        &self,
+        options: &StreamOptions,
+        wrap: impl FnOnce(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>,
+    ) -> Result<Stream, RuntimeError> {
+        Stream::new(&self.shared, options, wrap)
     }
 
     /// Lets slots name a file, for LOAD_MISS and, where `options` say so, STORE_RANGE.

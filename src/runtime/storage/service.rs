@@ -21,7 +21,7 @@ use crate::protocol::FaultCode;
 use crate::protocol::abi::{io::IO_SLOT_WORDS, live::COMMAND_IO_ANSWERED};
 use crate::protocol::request::{Request, RequestKind, RequestWords, decode_request};
 use crate::runtime::backoff::{self, Backoff};
-use crate::runtime::error::RuntimeError;
+use crate::runtime::error::{RuntimeError, errno};
 use crate::runtime::shared::{Shared, lock, try_lock};
 
 /// How long it looks for requests after the last slot has ended, before it sleeps: a caller that asks
@@ -349,10 +349,4 @@ impl Service<'_> {
         self.storage.in_flight.fetch_sub(self.state.answered.wrapping_sub(before) as usize, Ordering::AcqRel);
         self.shared.notify_progress();
     }
-}
-
-/// The errno of an error, EIO where it has none.
-fn errno(error: &std::io::Error) -> u16 {
-    const EIO: i32 = 5;
-    error.raw_os_error().and_then(|errno| u16::try_from(errno).ok()).unwrap_or(EIO as u16)
 }
