@@ -8,12 +8,17 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use ringfence::io::transfer::{EngineChoice, TransferOptions};
+use ringfence::descriptor::{EncodeSlot as _, SlotDescriptor};
+use ringfence::io::transfer::faulty::{Failure, Faults, Faulty};
+use ringfence::io::transfer::{EngineChoice, TransferEngine, TransferOptions};
 use ringfence::protocol::opcode::{CRC32C, SUM_WORDS};
 use ringfence::protocol::{FaultCode, SlotWords};
-use ringfence::runtime::{Arrival, Ended, Mode, Outcome, Runtime, Stream, StreamOptions};
+use ringfence::runtime::{Arrival, Ended, Mode, Outcome, Runtime, RuntimeError, Stream, StreamOptions};
+use ringfence::twin::crc32c;
 use support::{MODES, PATIENCE, Random, assert_silent, builder};
 
 const ENGINES: [EngineChoice; 2] = [EngineChoice::IoUring, EngineChoice::Threads];
@@ -295,5 +300,389 @@ fn many_files_through_few_chunks() {
             all.check(tag, 0, &bytes[..*size], what);
         }
         assert_eq!(Arc::strong_count(&files[0].1), 1, "{what}: nothing keeps files that have ended");
+    });
+}
+
+/// Streams whose engine is slow, disorderly, short, or broken.
+fn faulty(runtime: &Runtime, options: &StreamOptions, faults: Faults) -> Stream {
+    let wrap = |inner| -> Box<dyn TransferEngine> { Box::new(Faulty::new(inner, faults)) };
+    runtime.stream_through(options, wrap).expect("a stream")
+}
+
+#[test]
+fn slow_and_disorderly_storage_brings_the_same() {
+    let bytes = noise(300_000);
+    let files: Vec<_> = [300_000, 4096, 0, 77_777].map(|size| (size, file(&bytes[..size]))).into();
+    each(|runtime, engine, what| {
+        let faults = Faults { seed: 5, delay: Duration::from_millis(1), ..Faults::default() };
+        let mut stream = faulty(runtime, &shape(engine, 4096, 16, 9), faults);
+        for round in 0..3 {
+            for (tag, (_, file)) in (0..).zip(&files) {
+                stream.push(file.clone(), .., 10 * round + tag);
+            }
+        }
+        let mut all = All::default();
+        all.rest(&mut stream);
+        for round in 0..3 {
+            for (tag, (size, _)) in (0..).zip(&files) {
+                all.check(10 * round + tag, 0, &bytes[..*size], what);
+            }
+        }
+    });
+}
+
+/// A range ends where the lowest read came back short or failed. What was read ahead behind it came too.
+#[test]
+fn reads_that_fail_or_come_back_short_end_their_range() {
+    let bytes = noise(300_000);
+    let source = file(&bytes);
+    let failure = |at, errno| Faults { fail: vec![Failure::at(at, errno)], ..Faults::default() };
+    let short = |seed| Faults { seed, short_one_in: 9, ..Faults::default() };
+    // Faults, and where and how the range ends, if that is known.
+    let cases = [
+        (failure(100_000..100_001, 5), Some((100_000, io_error(5)))),
+        (failure(0..1, 61), Some((0, io_error(61)))),
+        (failure(299_999..400_000, 5), Some((299_999, io_error(5)))),
+        (Faults { refuse: Some(24), ..Faults::default() }, Some((0, io_error(24)))),
+        (Faults { delay: Duration::from_millis(1), ..failure(8192..8193, 5) }, Some((8192, io_error(5)))),
+        (short(1), None),
+        (short(2), None),
+        (Faults { delay: Duration::from_micros(300), ..short(3) }, None),
+    ];
+    each(|runtime, engine, what| {
+        for (faults, known) in &cases {
+            let mut stream = faulty(runtime, &shape(engine, 4096, 12, 5), faults.clone());
+            stream.push(source.clone(), .., 0);
+            let mut all = All::default();
+            all.rest(&mut stream);
+            let mut came = all.0.remove(&0).expect("an end");
+            let (end, outcome) = came.end.expect("it ends");
+            assert_eq!((end, outcome), known.unwrap_or((end, Outcome::Done(0))), "{what}: {faults:?}");
+            came.chunks.sort_unstable_by_key(|(offset, ..)| *offset);
+            let mut at = 0;
+            for (offset, len, outcome) in came.chunks {
+                let data = &bytes[offset as usize..(offset + len) as usize];
+                assert_eq!(outcome, Outcome::Done(sum(data)), "{what}: {len} bytes at {offset}");
+                assert!(offset == at || at == end && offset > end, "{what}: {offset} behind {at}");
+                at = if at == end { end } else { offset + len };
+            }
+            assert_eq!(at, end, "{what}: whole up to there, {faults:?}");
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_breaks_ends_the_stream() {
+    let bytes = noise(300_000);
+    let source = file(&bytes);
+    each(|runtime, engine, what| {
+        for transfers in [0, 1, 10] {
+            let faults = Faults { breaks_after: Some(transfers), ..Faults::default() };
+            let mut stream = faulty(runtime, &shape(engine, 4096, 8, 4), faults);
+            stream.push(source.clone(), .., 0);
+            let mut came = 0;
+            let error = loop {
+                match stream.next(PATIENCE, sum_slot) {
+                    Ok(Some(ended)) => {
+                        let data = &bytes[ended.offset as usize..][..ended.bytes as usize];
+                        assert_eq!(ended.outcome, Outcome::Done(sum(data)), "{what}");
+                        came += 1;
+                    }
+                    Ok(None) => panic!("{what}: there is more"),
+                    Err(error) => break error,
+                }
+            };
+            assert!(error.to_string().contains("broken on purpose"), "{what}: {error}");
+            assert!(came <= transfers, "{what}: {came} of {transfers}");
+            assert!(stream.next(PATIENCE, sum_slot).is_err(), "{what}: it stays broken");
+        }
+    });
+}
+
+/// Whatever a slot does, its chunk comes back.
+#[test]
+fn any_slot_may_consume_a_chunk() {
+    const UNKNOWN: u32 = 0x1234;
+    let bytes = noise(100_003);
+    let source = file(&bytes);
+    each(|runtime, engine, what| {
+        let mut stream = runtime.stream(&shape(engine, 8192, 3, 2)).expect("a stream");
+        stream.push(source.clone(), 1.., 0);
+        stream.push(source.clone(), .., 1);
+        stream.push(source.clone(), .., 2);
+        let (mut ends, mut covered) = (0, [0; 3]);
+        let slot = |arrival: &Arrival<'_>| {
+            assert!(arrival.data == &bytes[arrival.offset as usize..][..arrival.bytes as usize], "{what}");
+            match arrival.tag {
+                0 => arrival.slot(CRC32C, arrival.bytes),
+                1 => arrival.slot(UNKNOWN, arrival.bytes),
+                // Too far.
+                _ => arrival.slot(SUM_WORDS, u32::MAX & !3),
+            }
+        };
+        while let Some(Ended { tag, offset, bytes: len, outcome, last }) =
+            stream.next(PATIENCE, slot).expect("well")
+        {
+            covered[tag as usize] += u64::from(len);
+            let data = &bytes[offset as usize..][..len as usize];
+            let fault = |code: FaultCode, detail| Outcome::Fault { code: code.code(), detail };
+            let wanted = match tag {
+                _ if last => Outcome::Done(0),
+                0 => Outcome::Done(crc32c::crc32c(0, data.iter().copied()).into()),
+                1 => fault(FaultCode::UnknownOpcode, 0),
+                _ => fault(FaultCode::BadOperand, 2),
+            };
+            assert_eq!(outcome, wanted, "{what}: {tag}");
+            ends += u32::from(last);
+        }
+        assert_eq!((ends, covered), (3, [100_002, 100_003, 100_003]), "{what}");
+    });
+}
+
+/// Nothing is lost or comes twice when the caller's closure panics.
+#[test]
+fn a_panic_of_the_caller_costs_nothing() {
+    let bytes = noise(100_000);
+    let source = file(&bytes);
+    each(|runtime, engine, what| {
+        let mut stream = runtime.stream(&shape(engine, 4096, 5, 5)).expect("a stream");
+        stream.push(source.clone(), .., 0);
+        let (mut all, mut calls, mut panics) = (All::default(), 0, 0);
+        loop {
+            let next = catch_unwind(AssertUnwindSafe(|| {
+                stream.next(PATIENCE, |arrival| {
+                    calls += 1;
+                    // Without the message of a panic.
+                    if calls % 3 == 0 { std::panic::resume_unwind(Box::new(())) } else { sum_slot(arrival) }
+                })
+            }));
+            match next {
+                Ok(Ok(Some(ended))) => all.take(ended),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => panic!("{what}: {error}"),
+                Err(_) => panics += 1,
+            }
+        }
+        assert!(panics > 5, "{what}: {panics}");
+        all.check(0, 0, &bytes, what);
+    });
+}
+
+#[test]
+fn a_timeout_ends_a_wait() {
+    let source = file(&noise(100_000));
+    each(|runtime, engine, what| {
+        let slow = Faults { seed: 9, delay: Duration::from_secs(2), ..Faults::default() };
+        let mut stream = faulty(runtime, &shape(engine, 4096, 2, 2), slow);
+        stream.push(source.clone(), 0..4096, 0);
+        let begin = Instant::now();
+        for timeout in [Duration::ZERO, Duration::from_millis(20)] {
+            let came = stream.next(timeout, sum_slot).expect("well");
+            assert!(came.is_none() || begin.elapsed() >= Duration::from_millis(20), "{what}: {came:?}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "{what}: {:?}", begin.elapsed());
+    });
+}
+
+/// Streams that go while reads and slots are on their way, or before anything is.
+#[test]
+fn a_stream_may_be_dropped_at_any_time() {
+    let bytes = noise(400_000);
+    let source = file(&bytes);
+    each(|runtime, engine, what| {
+        for steps in [0, 0, 1, 2, 5, 20, 60, 97] {
+            let options = shape(engine, 4096, 16, 8);
+            let mut stream = if steps % 2 == 0 {
+                runtime.stream(&options).expect("a stream")
+            } else {
+                let faults = Faults { seed: steps, delay: Duration::from_millis(3), ..Faults::default() };
+                faulty(runtime, &options, faults)
+            };
+            stream.push(source.clone(), .., 0);
+            for _ in 0..steps {
+                let ended = stream.next(PATIENCE, sum_slot).expect("well").expect("more");
+                let data = &bytes[ended.offset as usize..][..ended.bytes as usize];
+                assert_eq!(ended.outcome, Outcome::Done(sum(data)), "{what}");
+            }
+        }
+        assert_eq!(Arc::strong_count(&source), 1, "{what}: the files are closed");
+    });
+}
+
+#[test]
+fn streams_run_side_by_side() {
+    let bytes = noise(500_000);
+    let source = file(&bytes);
+    each(|runtime, engine, what| {
+        let mut pair = [(4096, 4), (16_384, 7)].map(|(chunk, chunks)| {
+            let mut stream = runtime.stream(&shape(engine, chunk, chunks, 3)).expect("a stream");
+            stream.push(source.clone(), 3.., 0);
+            (stream, All::default())
+        });
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let mut stream = runtime.stream(&shape(engine, 8192, 5, 5)).expect("a stream");
+                    stream.push(source.clone(), .., 0);
+                    let mut all = All::default();
+                    all.rest(&mut stream);
+                    all.check(0, 0, &bytes, what);
+                });
+            }
+            // And two on one thread, in turn.
+            while pair.iter().any(|(stream, _)| stream.pending() > 0) {
+                for (stream, all) in &mut pair {
+                    if let Some(ended) = stream.next(PATIENCE, sum_slot).expect("well") {
+                        all.take(ended);
+                    }
+                }
+            }
+        });
+        for (stream, all) in &mut pair {
+            all.rest(stream);
+            all.check(0, 3, &bytes[3..], what);
+        }
+    });
+}
+
+/// Slots that others hold delay a stream, and a few slots are enough.
+#[test]
+fn few_slots_are_enough() {
+    let bytes = noise(200_000);
+    let source = file(&bytes);
+    for mode in MODES {
+        let runtime = builder(mode).opcodes(&[SUM_WORDS]).slots(16).build().expect("a runtime");
+        for engine in ENGINES {
+            let mut stream = runtime.stream(&shape(engine, 4096, 40, 20)).expect("a stream");
+            stream.push(source.clone(), .., 0);
+            let mut all = All::default();
+            all.rest(&mut stream);
+            all.check(0, 0, &bytes, &format!("{mode}, {engine:?}"));
+        }
+    }
+    assert_silent();
+}
+
+#[test]
+fn slots_that_others_hold_delay_a_stream() {
+    let bytes = noise(100_000);
+    let source = file(&bytes);
+    for mode in MODES {
+        for held in [14, 16] {
+            let runtime = builder(mode).opcodes(&[SUM_WORDS]).slots(16).build().expect("a runtime");
+            // With its first slot a ring takes all that it may ever need.
+            let mut ring = runtime.ring(held).expect("a ring");
+            ring.push(&SlotDescriptor::nop().encode().expect("a slot"), 0).expect("room");
+            let mut stream = runtime.stream(&shape(EngineChoice::Auto, 4096, 8, 4)).expect("a stream");
+            stream.push(source.clone(), .., 0);
+            let mut all = All::default();
+            if held == 16 {
+                let came = stream.next(Duration::from_millis(50), sum_slot).expect("well");
+                assert_eq!((came, stream.pending()), (None, 1), "{mode}");
+                drop(ring);
+            }
+            all.rest(&mut stream);
+            all.check(0, 0, &bytes, &format!("{mode}, {held} held"));
+        }
+    }
+    assert_silent();
+}
+
+/// The last handle of the runtime goes first: every slot ends, and then the stream says why.
+#[test]
+fn a_stream_outlives_its_runtime() {
+    let source = file(&noise(400_000));
+    for mode in MODES {
+        for engine in ENGINES {
+            let runtime = runtime(mode);
+            let mut stream = runtime.stream(&shape(engine, 4096, 16, 8)).expect("a stream");
+            stream.push(source.clone(), .., 0);
+            let _ = stream.next(PATIENCE, sum_slot).expect("well").expect("a chunk");
+            drop(runtime);
+            let mut came = 0;
+            let error = loop {
+                match stream.next(PATIENCE, sum_slot) {
+                    Ok(Some(_)) => came += 1,
+                    Ok(None) => panic!("{mode}: there is more"),
+                    Err(error) => break error,
+                }
+                assert!(came < 97, "{mode}");
+            };
+            assert!(matches!(error, RuntimeError::ShutDown), "{mode}: {error}");
+            assert!(matches!(stream.next(PATIENCE, sum_slot), Err(RuntimeError::ShutDown)), "{mode}");
+        }
+    }
+    assert_silent();
+}
+
+#[test]
+fn shapes_that_cannot_be_are_refused() {
+    let runtime = runtime(Mode::Epoch);
+    let shape = |chunk, chunks, depth| shape(EngineChoice::Auto, chunk, chunks, depth);
+    let cases = [
+        (shape(0, 4, 4), "chunk_bytes"),
+        (shape(4095, 4, 4), "chunk_bytes"),
+        (shape(6000, 4, 4), "chunk_bytes"),
+        (shape(4096, 0, 4), "chunks"),
+        (shape(4096, 32_769, 4), "chunks"),
+        (shape(1 << 40, usize::MAX, 4), "chunks"),
+        (shape(4096, 4, 0), "depth"),
+    ];
+    for (options, wrong) in cases {
+        match runtime.stream(&options) {
+            Err(RuntimeError::BadOption { option, .. }) => assert_eq!(option, wrong),
+            other => panic!("{options:?}: {:?}", other.err()),
+        }
+    }
+    assert_silent();
+}
+
+/// Random files, ranges and shapes, each chunk's sum against the file. RINGFENCE_CHUNKS=N sets how many
+/// chunks at least for each mode and engine.
+#[test]
+fn random_streams_bring_every_byte_once() {
+    let wanted = std::env::var("RINGFENCE_CHUNKS").ok().and_then(|n| n.parse().ok()).unwrap_or(3_000u64);
+    let bytes = noise(1 << 20);
+    let sizes = [1 << 20, 999_999, 4096, 5, 0, 123_457];
+    let files = sizes.map(|size| file(&bytes[..size]));
+    each(|runtime, engine, what| {
+        let mut random = Random(0x51_7CC1_B727_2202);
+        let mut chunks = 0;
+        while chunks < wanted {
+            let chunk_bytes = 4096 << random.below(5);
+            let mut options =
+                shape(engine, chunk_bytes, 1 + random.below(24) as usize, 1 + random.below(24) as usize);
+            options.transfer.direct = random.below(2) == 0;
+            let mut stream = if random.below(3) == 0 {
+                let seed = random.next().into();
+                faulty(
+                    runtime,
+                    &options,
+                    Faults { seed, delay: Duration::from_micros(200), ..Faults::default() },
+                )
+            } else {
+                runtime.stream(&options).expect("a stream")
+            };
+            let ranges: Vec<_> = (0..1 + random.below(20))
+                .map(|_| {
+                    let which = random.below(sizes.len() as u32) as usize;
+                    let start = u64::from(random.below(1 + sizes[which] as u32));
+                    let end = (random.below(2) == 0).then(|| start + u64::from(random.below(1 << 19)));
+                    (which, start, end)
+                })
+                .collect();
+            for (tag, (which, start, end)) in (0..).zip(&ranges) {
+                stream.push(files[*which].clone(), *start..end.unwrap_or(u64::MAX), tag);
+            }
+            let mut all = All::default();
+            all.rest(&mut stream);
+            chunks += all.0.values().map(|came| came.chunks.len() as u64).sum::<u64>();
+            for (tag, (which, start, end)) in (0..).zip(&ranges) {
+                let end = end.unwrap_or(u64::MAX).min(sizes[*which] as u64).max(*start);
+                let data = &bytes[*start as usize..end as usize];
+                all.check(tag, *start, data, &format!("{what}, {options:?}"));
+            }
+            assert!(all.0.is_empty(), "{what}");
+        }
     });
 }

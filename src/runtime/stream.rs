@@ -132,6 +132,8 @@ pub struct Stream {
     ended: VecDeque<Ended>,
     /// When all sides were looked at last.
     turned: Option<Instant>,
+    /// Why nothing is read or published any more.
+    failed: Option<RuntimeError>,
 }
 
 /// What a chunk is used for.
@@ -188,6 +190,7 @@ impl Stream {
             landed: VecDeque::new(),
             ended: VecDeque::new(),
             turned: None,
+            failed: None,
         })
     }
 
@@ -230,8 +233,9 @@ impl Stream {
     /// With a timeout of zero it never waits, but for a dispatch in epoch mode.
     ///
     /// # Errors
-    /// The failures of the device, [`RuntimeError::ShutDown`], or an engine that failed as such; after
-    /// everything that has ended was handed over.
+    /// The failures of the device, [`RuntimeError::ShutDown`], or an engine that failed as such. From then
+    /// on nothing is read or published, and the error comes again once the slots on their way have ended
+    /// and were handed over.
     pub fn next(
         &mut self,
         timeout: Duration,
@@ -252,6 +256,11 @@ impl Stream {
                 return Ok(Some(ended));
             }
             let moved = moved?;
+            if let Some(error) = &self.failed
+                && self.ring.in_flight() == 0
+            {
+                return Err(error.clone());
+            }
             if self.sources.len() == 0 || passed(deadline) {
                 return Ok(None);
             }
@@ -259,7 +268,8 @@ impl Stream {
                 backoff = Backoff::new();
             } else if self.ring.in_flight() == 0 && self.landed.is_empty() {
                 let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-                self.window.wait(left.unwrap_or(Duration::MAX)).map_err(engine_failed)?;
+                let waited = self.window.wait(left.unwrap_or(Duration::MAX));
+                self.failed = waited.err().map(engine_failed);
             } else {
                 backoff.pause();
             }
@@ -270,15 +280,13 @@ impl Stream {
     fn turn(&mut self, slot: &mut impl FnMut(&Arrival<'_>) -> SlotWords) -> Result<bool, RuntimeError> {
         let live = self.shared.mode.load() == Mode::Live;
         let mut moved = live && self.recycle()?;
-        moved |= self.begin_reads()?;
-        if self.window.in_flight() > 0 {
-            self.window.poll().map_err(engine_failed)?;
+        if self.failed.is_none() {
+            let result = self.read().and_then(|read| Ok(self.publish(slot)? || read));
+            match result {
+                Ok(any) => moved |= any,
+                Err(e) => self.failed = Some(e),
+            }
         }
-        while let Some(done) = self.window.take() {
-            self.land(done);
-            moved = true;
-        }
-        moved |= self.publish(slot)?;
         // A dispatch of epoch mode is for all that can be published before it.
         if !live && !moved && self.ended.is_empty() {
             moved = self.recycle()?;
@@ -301,6 +309,19 @@ impl Stream {
         })?;
         self.tell_ends();
         Ok(count > 0)
+    }
+
+    /// Begins reads, and takes what has been read.
+    fn read(&mut self) -> Result<bool, RuntimeError> {
+        let mut moved = self.begin_reads()?;
+        if self.window.in_flight() > 0 {
+            self.window.poll().map_err(engine_failed)?;
+        }
+        while let Some(done) = self.window.take() {
+            self.land(done);
+            moved = true;
+        }
+        Ok(moved)
     }
 
     fn begin_reads(&mut self) -> Result<bool, RuntimeError> {
