@@ -12,8 +12,9 @@ use std::time::Duration;
 use ringfence::descriptor::{BatchDescriptor, EncodeSlot as _, SlotDescriptor};
 use ringfence::io::transfer::faulty::{Faults, Faulty};
 use ringfence::io::transfer::{EngineChoice, TransferEngine, TransferOptions};
+use ringfence::protocol::opcode::SUM_WORDS;
 use ringfence::protocol::{FaultCode, LoadMiss, slot};
-use ringfence::runtime::{FileOptions, Job, Memory, Mode, Outcome, Runtime, StorageOptions};
+use ringfence::runtime::{FileOptions, Job, Memory, Mode, Outcome, Runtime, StorageOptions, Tenants};
 use support::{MODES, PATIENCE, assert_silent, builder};
 
 const ENGINES: [EngineChoice; 2] = [EngineChoice::IoUring, EngineChoice::Threads];
@@ -169,6 +170,62 @@ fn bad_requests_fault_and_move_nothing() {
         }
         assert!(memory.to_vec() == [7; 8192], "{what}");
     });
+}
+
+/// Files and memory are for the tenants that they were given to, here for the queue's own or another.
+#[test]
+fn what_is_anothers_is_unauthorized_and_untouched() {
+    let bytes = noise(4096);
+    for mode in MODES {
+        for own in [0, 5] {
+            let runtime = builder(mode)
+                .storage(StorageOptions::default())
+                .opcodes(&[SUM_WORDS])
+                .tenant(own)
+                .build()
+                .expect("a runtime with storage");
+            let register = |tenants| {
+                let target = file(&bytes);
+                let options = FileOptions { write: true, tenants, ..FileOptions::default() };
+                let held = target.try_clone().expect("a descriptor");
+                (runtime.register_file(target, &options).expect("a handle"), held)
+            };
+            let of = |ids: &[u32]| Tenants::of(ids.iter().copied()).expect("ids");
+            let (mine, _) = register(of(&[own]));
+            let (theirs, held) = register(of(&[own + 1, 1023]));
+            let everybodys = runtime.memory_for(4096, Tenants::ALL).expect("memory");
+            let theirs_too = runtime.memory_for(4096, of(&[own + 1])).expect("memory");
+            for memory in [&everybodys, &theirs_too] {
+                memory.write(0, &[7; 4096]);
+            }
+            let store = |file, memory| SlotDescriptor::store_range(file, 0, 4096, memory, 0);
+            let none = |argument| Err((FaultCode::Unauthorized, argument));
+            let cases = [
+                (read(theirs.handle(), 0, 4096, &everybodys, 0), none(0)),
+                (store(theirs.handle(), everybodys.handle()), none(0)),
+                (read(mine.handle(), 0, 4096, &theirs_too, 0), none(5)),
+                (store(mine.handle(), theirs_too.handle()), none(5)),
+                (prefetch(theirs.handle(), 0, 4096, &everybodys), Ok(0)),
+                (SlotDescriptor::io_fence(), Ok(0)),
+                // The device does not reach it either.
+                (SlotDescriptor::sum_words(theirs_too.handle(), 0, 4), Err((FaultCode::BadOperand, 0))),
+            ];
+            for (slot, wanted) in cases {
+                let job = runtime.submit(&slot).expect("accepted");
+                assert_eq!(ended(&job), wanted, "{mode}, tenant {own}: {slot:?}");
+            }
+            for memory in [&everybodys, &theirs_too] {
+                assert!(memory.to_vec() == [7; 4096], "{mode}, tenant {own}");
+            }
+            let mut got = vec![0; 4096];
+            held.read_exact_at(&mut got, 0).expect("there");
+            assert!(got == bytes, "{mode}, tenant {own}: the file is as it was");
+            let whole = read(mine.handle(), 0, 4096, &everybodys, 0);
+            assert_eq!(ended(&runtime.submit(&whole).expect("accepted")), Ok(4096), "{mode}, tenant {own}");
+            assert!(everybodys.to_vec() == bytes, "{mode}, tenant {own}");
+        }
+    }
+    assert_silent();
 }
 
 /// Many more requests than the IO queue has places, mixed with other work, in batches.

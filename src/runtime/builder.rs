@@ -44,6 +44,7 @@ pub struct RuntimeBuilder {
     uncounted_loops: u32,
     storage: Option<StorageOptions>,
     wrap_engine: Option<WrapEngine>,
+    tenant: u32,
 }
 
 impl Default for RuntimeBuilder {
@@ -63,6 +64,7 @@ impl Default for RuntimeBuilder {
             uncounted_loops: 0,
             storage: None,
             wrap_engine: None,
+            tenant: 0,
         }
     }
 }
@@ -132,6 +134,14 @@ impl RuntimeBuilder {
         wrap: fn(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>,
     ) -> Self {
         self.wrap_engine = Some(wrap);
+        self
+    }
+
+    /// For tests, until tenants have queues of their own: whose slots are those of the one queue, as far
+    /// as files and memory go.
+    #[doc(hidden)]
+    pub fn tenant(mut self, tenant: u32) -> Self {
+        self.tenant = tenant;
         self
     }
 
@@ -219,6 +229,7 @@ impl RuntimeBuilder {
                 position: 0,
                 free: (0..self.slots).rev().collect(),
                 closed: false,
+                tenant: self.tenant,
             })),
             reaper: CachePadded::new(Mutex::new(Reaper { position: 0, freed: Vec::new() })),
             reaped: CachePadded::new(AtomicU32::new(0)),

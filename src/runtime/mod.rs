@@ -35,6 +35,7 @@ mod shared;
 mod storage;
 mod stream;
 mod submission;
+mod tenants;
 mod transfer;
 mod wait;
 
@@ -58,6 +59,7 @@ pub use self::ring::Ring;
 pub use self::storage::{FileOptions, Memory, RegisteredFile, StorageOptions};
 pub use self::stream::{Arrival, Ended, Stream, StreamOptions};
 pub use self::submission::SlotWords;
+pub use self::tenants::{MAX_TENANTS, Tenants};
 
 use self::dependent::Dependent;
 use self::job::JobState;
@@ -352,12 +354,20 @@ impl Runtime {
         RegisteredFile::new(&self.shared, file, options)
     }
 
-    /// Memory that transfers go to and come from, and that slots read and write.
+    /// Memory that transfers go to and come from, and that slots of the system tenant read and write.
     ///
     /// # Errors
     /// [`RuntimeError::NoStorage`], [`RuntimeError::NoMemory`]; as [`table`](Self::table).
     pub fn memory(&self, bytes: usize) -> Result<Memory, RuntimeError> {
-        Memory::new(&self.shared, bytes)
+        self.memory_for(bytes, Tenants::SYSTEM)
+    }
+
+    /// The same for slots of these tenants, and of no others.
+    ///
+    /// # Errors
+    /// As [`memory`](Self::memory).
+    pub fn memory_for(&self, bytes: usize, tenants: Tenants) -> Result<Memory, RuntimeError> {
+        Memory::new(&self.shared, bytes, tenants)
     }
 
     /// The engine that serves storage, and what it has to do without.

@@ -39,6 +39,8 @@ pub(crate) enum Access {
     Write,
     /// A checked table of OP_SCAN.
     Scan,
+    /// Nothing.
+    None,
 }
 
 /// Memory that slots name by its handle. Dropping it revokes the handle; let the slots that name it
@@ -89,10 +91,12 @@ impl Resource {
             }
         };
         let address = buffer.address() + 4 * u64::from(words.start);
-        let kind = match access {
-            Access::Read => RESOURCE_READ,
-            Access::Write => RESOURCE_READ | RESOURCE_WRITE,
-            Access::Scan => RESOURCE_READ | RESOURCE_SCAN,
+        let words = words.end - words.start;
+        let (kind, words) = match access {
+            Access::Read => (RESOURCE_READ, words),
+            Access::Write => (RESOURCE_READ | RESOURCE_WRITE, words),
+            Access::Scan => (RESOURCE_READ | RESOURCE_SCAN, words),
+            Access::None => (0, 0),
         };
         // The size last: until it is there, the record holds nothing.
         let record = record(shared, handle);
@@ -100,7 +104,7 @@ impl Resource {
         record[1].store((address >> 32) as u32, Ordering::Relaxed);
         record[3].store(generation(handle) | kind, Ordering::Relaxed);
         shared.buffers.publish_fence();
-        record[2].store(words.end - words.start, Ordering::Release);
+        record[2].store(words, Ordering::Release);
         Ok(Self { shared: shared.clone(), handle, buffer, piece })
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Owner {
     pub batch: AtomicU32,
     /// It will ask for IO.
     pub asks: AtomicBool,
+    /// Whose slot it is: what it may ask for goes by this, never by what the device writes.
+    pub tenant: AtomicU32,
 }
 
 /// The producer's end of the submission queue.
@@ -43,6 +45,8 @@ pub(crate) struct Submission {
     pub free: Vec<u32>,
     /// Nothing is taken any more.
     pub closed: bool,
+    /// Whose slots come by this queue.
+    pub tenant: u32,
 }
 
 /// The consumer's end of the completion queue.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use super::error::RuntimeError;
 use super::resources::{Access, Resource};
 use super::shared::{Shared, lock};
+use super::tenants::Tenants;
 use crate::io::arena::{Arena, MAX_ARENA_BYTES};
 use crate::io::transfer::{Description, TransferEngine, TransferOptions, open_transfer};
 use crate::vulkan::{Buffer, Gpu};
@@ -179,12 +180,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(shared: &Arc<Shared>, bytes: usize) -> Result<Self, RuntimeError> {
+    pub(super) fn new(shared: &Arc<Shared>, bytes: usize, tenants: Tenants) -> Result<Self, RuntimeError> {
         let storage = storage(shared)?;
         let piece = Arc::new(Piece::new(&storage.tables, bytes)?);
-        let resource =
-            Resource::register_piece(shared, storage.buffer.clone(), piece.clone(), Access::Write)?;
-        lock(&storage.tables).lend(resource.handle(), &storage.arena, &piece);
+        // The device knows one tenant so far, that of the one queue.
+        let theirs = tenants.contains(lock(&shared.submission).tenant);
+        let access = if theirs { Access::Write } else { Access::None };
+        let resource = Resource::register_piece(shared, storage.buffer.clone(), piece.clone(), access)?;
+        lock(&storage.tables).lend(resource.handle(), &storage.arena, &piece, tenants);
         Ok(Self { resource, tables: storage.tables.clone(), piece })
     }
 

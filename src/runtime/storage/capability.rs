@@ -14,6 +14,7 @@ use crate::protocol::FaultCode;
 use crate::protocol::request::{Request, RequestKind};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::shared::lock;
+use crate::runtime::tenants::Tenants;
 
 /// Memory is lent in pages, which direct transfers ask for.
 const PAGE: usize = 4096;
@@ -30,6 +31,8 @@ pub struct FileOptions {
     /// Bytes that may be reached, from the start on. Default: of a file that is only read, what it has
     /// when it is registered; else no limit.
     pub size: Option<u64>,
+    /// Whose slots may name it; anybody else's are FAULT `UNAUTHORIZED`. Default: the system tenant's.
+    pub tenants: Tenants,
 }
 
 /// A file as requests see it.
@@ -37,6 +40,7 @@ pub(crate) struct Capability {
     pub file: Arc<File>,
     write: bool,
     size: u64,
+    tenants: Tenants,
 }
 
 #[derive(Default)]
@@ -61,8 +65,15 @@ pub(crate) struct Tables {
     files: Vec<Place>,
     /// Handles that were revoked since the service looked.
     revoked: Vec<u32>,
-    memory: HashMap<u32, (Span, Arc<Piece>)>,
+    memory: HashMap<u32, Lent>,
     free: RangeAllocator<usize>,
+}
+
+/// Memory as requests see it.
+pub(crate) struct Lent {
+    span: Span,
+    piece: Arc<Piece>,
+    tenants: Tenants,
 }
 
 /// A range of the memory, which goes back when nobody holds it.
@@ -137,7 +148,8 @@ impl Tables {
             None => return Err(RuntimeError::NoHandle(1 << INDEX_BITS)),
         };
         let place = &mut self.files[index];
-        place.file = Some(Arc::new(Capability { file: Arc::new(file), write: options.write, size }));
+        let FileOptions { write, tenants, .. } = *options;
+        place.file = Some(Arc::new(Capability { file: Arc::new(file), write, size, tenants }));
         Ok(u32::from(place.generation) << INDEX_BITS | index as u32)
     }
 
@@ -158,24 +170,25 @@ impl Tables {
         self.files.get_mut(index_of(handle)).filter(|place| place.has(handle))
     }
 
-    /// Lets requests name a piece of the arena.
-    pub fn lend(&mut self, handle: u32, arena: &Arc<Arena>, piece: &Arc<Piece>) {
+    /// Lets requests of these tenants name a piece of the arena.
+    pub fn lend(&mut self, handle: u32, arena: &Arc<Arena>, piece: &Arc<Piece>, tenants: Tenants) {
         if let Some(span) = Span::new(arena.clone(), piece.range()) {
-            self.memory.insert(handle, (span, piece.clone()));
+            self.memory.insert(handle, Lent { span, piece: piece.clone(), tenants });
         }
     }
 
     /// The contrary.
-    pub fn take_back(&mut self, handle: u32) -> Option<(Span, Arc<Piece>)> {
+    pub fn take_back(&mut self, handle: u32) -> Option<Lent> {
         // Returned, so that a last piece is dropped after the lock, which its drop takes.
         self.memory.remove(&handle)
     }
 
-    /// Checks a transfer. An error is the slot's fault: the code, and the argument as detail.
-    pub fn grant(&self, request: &Request) -> Result<Granted<'_>, (FaultCode, u16)> {
+    /// Checks a transfer for one of `tenant`'s slots. An error is the slot's fault: the code, and the
+    /// argument as detail.
+    pub fn grant(&self, request: &Request, tenant: u32) -> Result<Granted<'_>, (FaultCode, u16)> {
         let place = self.files.get(index_of(request.file)).filter(|place| place.has(request.file));
         let file = place.and_then(|place| place.file.as_deref()).ok_or((FaultCode::BadOperand, 0))?;
-        if request.kind == RequestKind::Write && !file.write {
+        if !file.tenants.contains(tenant) || request.kind == RequestKind::Write && !file.write {
             return Err((FaultCode::Unauthorized, 0));
         }
         let left = file.size.checked_sub(request.offset).ok_or((FaultCode::BadOperand, 2))?;
@@ -188,7 +201,11 @@ impl Tables {
         if u64::from(bytes) > left {
             return Err((FaultCode::BadOperand, 4));
         }
-        let (memory, piece) = self.memory.get(&request.memory).ok_or((FaultCode::BadOperand, 5))?;
+        let Lent { span: memory, piece, tenants } =
+            self.memory.get(&request.memory).ok_or((FaultCode::BadOperand, 5))?;
+        if !tenants.contains(tenant) {
+            return Err((FaultCode::Unauthorized, 5));
+        }
         let room = memory.len().checked_sub(request.memory_at as usize).ok_or((FaultCode::BadOperand, 6))?;
         if bytes as usize > room {
             return Err((FaultCode::BadOperand, 4));
@@ -196,5 +213,104 @@ impl Tables {
         let start = memory.range().start + request.memory_at as usize;
         let span = Span::new(memory.arena().clone(), start..start + bytes as usize);
         Ok(Granted { file, span: span.ok_or((FaultCode::BadOperand, 4))?, piece: piece.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(kind: RequestKind, file: u32, (offset, bytes): (u64, u32), memory: u32, at: u32) -> Request {
+        Request { kind, slot: 0, file, memory, offset, bytes, memory_at: at }
+    }
+
+    /// A file of 10,000 bytes, unnamed.
+    fn file() -> File {
+        let path = std::env::temp_dir().join(format!(
+            "ringfence-grant-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
+        file.set_len(10_000).expect("room");
+        std::fs::remove_file(path).expect("removable");
+        file
+    }
+
+    #[test]
+    fn a_request_gets_what_its_capabilities_say_and_no_more() {
+        const GIB: u64 = 1 << 30;
+        use FaultCode::{BadOperand, Unauthorized};
+        use RequestKind::{Prefetch, Read, Write};
+        let arena = Arena::new(1 << 16).expect("memory");
+        let tables = Arc::new(Mutex::new(Tables::new(arena.len())));
+        let tenants = |ids: &[u32]| Tenants::of(ids.iter().copied()).expect("ids that can be");
+        let register = |write, size, ids: &[u32]| {
+            let options = FileOptions { write, size, tenants: tenants(ids) };
+            lock(&tables).register(file(), &options).expect("a handle")
+        };
+        let read = register(false, None, &[0, 5]);
+        let written = register(true, None, &[0, 1023]);
+        let huge = register(true, Some(8 * GIB), &[0]);
+        let foreign = register(true, None, &[5]);
+        let nobodys = register(true, None, &[]);
+        let gone = register(true, None, &[0]);
+        lock(&tables).revoke(gone);
+        let anew = register(true, None, &[0]);
+        assert_eq!((anew & 0xFFFF, anew >> 16), (gone & 0xFFFF, 1), "the place, of another generation");
+        let lend = |handle: u32, ids: &[u32]| {
+            let piece = Arc::new(Piece::new(&tables, 8192).expect("room"));
+            lock(&tables).lend(handle, &arena, &piece, tenants(ids));
+        };
+        lend(7, &[0, 5, 1023]);
+        lend(8, &[5]);
+        lend(9, &[0]);
+        let taken = lock(&tables).take_back(9);
+        drop(taken);
+
+        let at = |offset, bytes| (offset, bytes);
+        type Granting = Result<usize, (FaultCode, u16)>;
+        // Who asks for what, and the bytes that are granted or the fault.
+        let cases: &[(&str, u32, Request, Granting)] = &[
+            ("a read", 0, request(Read, read, at(5, 100), 7, 3), Ok(100)),
+            ("a read of another tenant's", 5, request(Read, read, at(5, 100), 7, 3), Ok(100)),
+            ("all of it", 0, request(Prefetch, read, at(2000, 0), 7, 0), Ok(8000)),
+            ("nothing, at the end", 0, request(Read, read, at(10_000, 0), 7, 8192), Ok(0)),
+            ("a write", 1023, request(Write, written, at(GIB << 10, 8192), 7, 0), Ok(8192)),
+            ("a write of nothing", 0, request(Write, written, at(0, 0), 7, 0), Ok(0)),
+            ("past 4 GiB", 0, request(Read, huge, at(8 * GIB - 1, 1), 7, 0), Ok(1)),
+            ("no such file", 0, request(Read, 77, at(0, 1), 7, 0), Err((BadOperand, 0))),
+            ("a later generation", 0, request(Read, read | 1 << 16, at(0, 1), 7, 0), Err((BadOperand, 0))),
+            ("a revoked file", 0, request(Read, gone, at(0, 1), 7, 0), Err((BadOperand, 0))),
+            ("a foreign file", 0, request(Read, foreign, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("its place and size", 0, request(Read, foreign, at(u64::MAX, 9), 99, 9), Err((Unauthorized, 0))),
+            ("nobody's file", 0, request(Read, nobodys, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("nobody's file, for 5", 5, request(Read, nobodys, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("a tenant of neither", 6, request(Prefetch, read, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("an id that cannot be", 1024, request(Read, read, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("the last id", u32::MAX, request(Read, read, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("a file to read", 0, request(Write, read, at(0, 1), 7, 0), Err((Unauthorized, 0))),
+            ("behind the end", 0, request(Read, read, at(10_001, 1), 7, 0), Err((BadOperand, 2))),
+            ("the last offset", 0, request(Read, huge, at(u64::MAX, 1), 7, 0), Err((BadOperand, 2))),
+            ("across the end", 0, request(Read, read, at(9999, 2), 7, 0), Err((BadOperand, 4))),
+            ("all of too much", 0, request(Read, huge, at(0, 0), 7, 0), Err((BadOperand, 4))),
+            ("no such memory", 0, request(Read, read, at(0, 1), 77, 0), Err((BadOperand, 5))),
+            ("memory taken back", 0, request(Read, read, at(0, 1), 9, 0), Err((BadOperand, 5))),
+            ("foreign memory", 0, request(Read, read, at(0, 1), 8, 0), Err((Unauthorized, 5))),
+            ("its size", 0, request(Write, written, at(0, 1), 8, u32::MAX), Err((Unauthorized, 5))),
+            ("memory of both", 5, request(Read, read, at(0, 1), 8, 0), Ok(1)),
+            ("behind the memory", 0, request(Read, read, at(0, 1), 7, 8193), Err((BadOperand, 6))),
+            ("across its end", 0, request(Read, read, at(0, 2), 7, 8191), Err((BadOperand, 4))),
+        ];
+        for (what, tenant, request, wanted) in cases {
+            let tables = lock(&tables);
+            let granted = tables.grant(request, *tenant);
+            if let Ok(Granted { span, piece, .. }) = &granted {
+                let lent = piece.range();
+                let begin = lent.start + request.memory_at as usize;
+                assert!(span.range().start == begin && span.range().end <= lent.end, "{what}");
+            }
+            assert_eq!(granted.map(|granted| granted.span.len()), *wanted, "{what}");
+        }
     }
 }

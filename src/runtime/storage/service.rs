@@ -269,7 +269,8 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let granted = tables.grant(request).and_then(|granted| {
+        let tenant = self.shared.owners[request.slot as usize].tenant.load(Ordering::Relaxed);
+        let granted = tables.grant(request, tenant).and_then(|granted| {
             let file = self.state.file(request.file, granted.file);
             Ok((file.map_err(|e| (FaultCode::IoError, errno(&e)))?, granted.span, granted.piece))
         });
