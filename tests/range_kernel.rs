@@ -190,10 +190,13 @@ fn the_bytes_of_a_file_are_checked_where_they_arrived() {
     let mut random = Random(11);
     let words: Vec<u32> = (0..SIZE / 4).map(|_| random.next()).collect();
     let bytes = bytes_of(&words);
-    for (mode, opcodes) in MODES.into_iter().flat_map(|mode| [(mode, &[][..]), (mode, &[SCAN])]) {
+    // Module `io`, module `full`, and memory that the CPU fills.
+    let ways = [(&[][..], true), (&[SCAN], true), (&[], false)];
+    for (mode, (opcodes, import)) in MODES.into_iter().flat_map(|mode| ways.map(|way| (mode, way))) {
         let runtime = builder(mode)
             .opcodes(opcodes)
             .storage(StorageOptions::default())
+            .without_import(!import)
             .build()
             .expect("a runtime with storage");
         let file = tempfile(&bytes);

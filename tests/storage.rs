@@ -1,5 +1,6 @@
 //! LOAD_MISS, STORE_RANGE and IO_FENCE: bytes that the running kernel asks for, against the files
-//! themselves, in both modes and with both engines.
+//! themselves, in both modes, with both engines, and where the CPU copies because the device cannot import
+//! memory.
 
 mod support;
 
@@ -17,21 +18,39 @@ use ringfence::protocol::{FaultCode, LoadMiss, slot};
 use ringfence::runtime::{FileOptions, Job, Memory, Mode, Outcome, Runtime, StorageOptions, Tenants};
 use support::{MODES, PATIENCE, assert_silent, builder};
 
-const ENGINES: [EngineChoice; 2] = [EngineChoice::IoUring, EngineChoice::Threads];
+/// Engines, and whether the device imports the memory.
+const WAYS: [(EngineChoice, bool); 3] =
+    [(EngineChoice::IoUring, true), (EngineChoice::Threads, true), (EngineChoice::IoUring, false)];
 
-fn runtime(mode: Mode, engine: EngineChoice) -> Runtime {
+fn runtime(mode: Mode, (engine, import): (EngineChoice, bool)) -> Runtime {
     let transfer = TransferOptions { engine, ..TransferOptions::default() };
     let options = StorageOptions { transfer, ..StorageOptions::default() };
-    builder(mode).storage(options).slots(2048).build().expect("a runtime with storage")
+    let builder = builder(mode).storage(options).slots(2048).without_import(!import);
+    let runtime = builder.build().expect("a runtime with storage");
+    assert!(import || copies(&runtime));
+    runtime
 }
 
 fn each(mut test: impl FnMut(&Runtime, &str)) {
     for mode in MODES {
-        for engine in ENGINES {
-            test(&runtime(mode, engine), &format!("{mode}, {engine:?}"));
+        for (engine, import) in WAYS {
+            let copied = if import { "" } else { ", copied" };
+            test(&runtime(mode, (engine, import)), &format!("{mode}, {engine:?}{copied}"));
         }
     }
     assert_silent();
+}
+
+/// Whether the CPU copies between storage's memory and the device's.
+fn copies(runtime: &Runtime) -> bool {
+    let notes = &runtime.storage().expect("storage").notes;
+    notes.iter().any(|note| note.contains("the CPU copies"))
+}
+
+/// The CPU has copied so much so far, or nothing where memory is imported.
+fn assert_copied(runtime: &Runtime, bytes: u64, what: &str) {
+    let wanted = if copies(runtime) { bytes } else { 0 };
+    assert_eq!(runtime.stats().cpu_copied_bytes, wanted, "{what}");
 }
 
 /// An unnamed file with these bytes, open for reading and writing.
@@ -93,13 +112,16 @@ fn reads_bring_the_files_bytes() {
             (123_456, 65_537, 12_345),
             (4096, 8192, 4096),
         ];
+        let mut moved = 0;
         for (offset, count, at) in cases {
             let job = runtime.submit(&read(source.handle(), offset, count, &memory, at)).expect("accepted");
             let whole = if count == 0 { 300_000 - offset as usize } else { count as usize };
             assert_eq!(ended(&job), Ok(whole as u64), "{what}: {offset} {count}");
             let got = &memory.to_vec()[at as usize..][..whole];
             assert!(got == &bytes[offset as usize..][..whole], "{what}: {offset} {count}");
+            moved += whole as u64;
         }
+        assert_copied(runtime, moved, what);
     });
 }
 
@@ -122,6 +144,7 @@ fn what_is_written_is_in_the_file() {
             target.read_exact_at(&mut got, offset).expect("there");
             assert!(got == bytes[at as usize..][..count as usize], "{what}: {offset} {count}");
         }
+        assert_copied(runtime, 4096 + 7 + 50_001 + 1, what);
     });
 }
 
@@ -335,8 +358,8 @@ fn a_runtime_may_go_while_reads_are_in_flight() {
     let bytes = noise(8 << 20);
     for round in 0..5 {
         for mode in MODES {
-            for engine in ENGINES {
-                let runtime = runtime(mode, engine);
+            for way in WAYS {
+                let runtime = runtime(mode, way);
                 let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
                 let memory = runtime.memory(8 << 20).expect("memory");
                 let jobs: Vec<_> = (0..100)
@@ -355,7 +378,7 @@ fn a_runtime_may_go_while_reads_are_in_flight() {
                         Err((FaultCode::BadOperand, 0)),
                         Err((FaultCode::BadOperand, 5)),
                     ];
-                    assert!(known.contains(&end), "{mode}, {engine:?}: {end:?}");
+                    assert!(known.contains(&end), "{mode}, {way:?}: {end:?}");
                 }
             }
         }

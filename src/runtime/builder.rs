@@ -16,7 +16,7 @@ use super::launcher::{Launcher, Requests, Running};
 use super::layout::Layout;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
-use super::storage::{Storage, StorageOptions, WrapEngine};
+use super::storage::{Injected, Storage, StorageOptions};
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
 use crate::kernel;
@@ -43,7 +43,7 @@ pub struct RuntimeBuilder {
     loop_budget: Option<u32>,
     uncounted_loops: u32,
     storage: Option<StorageOptions>,
-    wrap_engine: Option<WrapEngine>,
+    injected: Injected,
     tenant: u32,
 }
 
@@ -63,7 +63,7 @@ impl Default for RuntimeBuilder {
             loop_budget: None,
             uncounted_loops: 0,
             storage: None,
-            wrap_engine: None,
+            injected: Injected::default(),
             tenant: 0,
         }
     }
@@ -133,7 +133,14 @@ impl RuntimeBuilder {
         mut self,
         wrap: fn(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>,
     ) -> Self {
-        self.wrap_engine = Some(wrap);
+        self.injected.wrap_engine = Some(wrap);
+        self
+    }
+
+    /// For tests: storage as on a device that cannot import host memory.
+    #[doc(hidden)]
+    pub fn without_import(mut self, without: bool) -> Self {
+        self.injected.without_import = without;
         self
     }
 
@@ -213,7 +220,7 @@ impl RuntimeBuilder {
         };
         let storage = self.storage.as_ref();
         let storage =
-            storage.map(|options| Storage::new(&gpu, options, self.slots, self.wrap_engine)).transpose()?;
+            storage.map(|options| Storage::new(&gpu, options, self.slots, self.injected)).transpose()?;
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 

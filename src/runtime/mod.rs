@@ -112,6 +112,9 @@ pub struct Stats {
     pub ended: u64,
     /// Dispatches handed to the queue.
     pub dispatches: u64,
+    /// Bytes of transfers that the CPU copied, beyond what the page cache does: none where the device has
+    /// imported the memory.
+    pub cpu_copied_bytes: u64,
 }
 
 impl Runtime {
@@ -370,7 +373,7 @@ impl Runtime {
         Memory::new(&self.shared, bytes, tenants)
     }
 
-    /// The engine that serves storage, and what it has to do without.
+    /// The engine that serves storage, and what it, or the memory of transfers, has to do without.
     pub fn storage(&self) -> Option<&Description> {
         self.shared.storage.as_ref().map(|storage| storage.description())
     }
@@ -434,6 +437,7 @@ impl Runtime {
             published: self.shared.published.load(Ordering::Relaxed),
             ended: self.shared.ended.load(Ordering::Relaxed),
             dispatches: self.shared.dispatches.load(Ordering::Relaxed),
+            cpu_copied_bytes: self.shared.storage.as_ref().map_or(0, |storage| storage.copied()),
         }
     }
 

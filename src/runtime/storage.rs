@@ -7,9 +7,9 @@
 mod capability;
 mod order;
 mod service;
+mod space;
 
 use std::fs::File;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -17,15 +17,16 @@ use super::error::RuntimeError;
 use super::resources::{Access, Resource};
 use super::shared::{Shared, lock};
 use super::tenants::Tenants;
-use crate::io::arena::{Arena, MAX_ARENA_BYTES};
+use crate::io::arena::MAX_ARENA_BYTES;
 use crate::io::transfer::{Description, TransferEngine, TransferOptions, open_transfer};
-use crate::vulkan::{Buffer, Gpu};
+use crate::vulkan::Gpu;
 
 pub use self::capability::FileOptions;
 pub(super) use self::capability::Piece;
 use self::capability::Tables;
 use self::order::Order;
 use self::service::State;
+use self::space::Space;
 
 /// How a runtime serves the IO that its slots ask for.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +43,20 @@ impl Default for StorageOptions {
     }
 }
 
-/// Puts something between a runtime and its engine, for tests.
-pub(super) type WrapEngine = fn(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>;
+/// Puts something between a runtime and its engine.
+type WrapEngine = fn(Box<dyn TransferEngine>) -> Box<dyn TransferEngine>;
+
+/// What tests have done differently.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Injected {
+    pub wrap_engine: Option<WrapEngine>,
+    /// As if the device could not import host memory.
+    pub without_import: bool,
+}
 
 /// What the threads of a runtime share of its storage.
 pub(crate) struct Storage {
-    /// All memory of transfers, as the device sees it.
-    buffer: Buffer,
-    arena: Arc<Arena>,
+    space: Space,
     tables: Arc<Mutex<Tables>>,
     /// Of the slots that ask, for fences.
     pub order: Mutex<Order>,
@@ -68,12 +75,12 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Maps the memory and imports it.
+    /// Maps the memory, imports it if the device can, and opens the engine.
     pub fn new(
         gpu: &Arc<Gpu>,
         options: &StorageOptions,
         slots: u32,
-        wrap: Option<WrapEngine>,
+        injected: Injected,
     ) -> Result<Self, RuntimeError> {
         if options.memory_bytes == 0 || options.memory_bytes > MAX_ARENA_BYTES {
             return Err(RuntimeError::BadOption {
@@ -82,33 +89,23 @@ impl Storage {
                 takes: "1 to 128 MiB",
             });
         }
-        let host = |e: std::io::Error| RuntimeError::Host {
-            what: "no memory for storage could be mapped",
-            error: e.to_string(),
-        };
-        let alignment = gpu.info().import_alignment.unwrap_or(1) as usize;
-        let bytes = options.memory_bytes.next_multiple_of(alignment.max(1)).min(MAX_ARENA_BYTES);
-        let arena = Arena::new(bytes).map_err(host)?;
-        let start = NonNull::new(arena.as_ptr()).unwrap_or(NonNull::dangling());
-        // SAFETY: the arena is one mapping that lives as long as its last Arc, of which the buffer keeps
-        // one. Nobody makes references to its bytes: transfers go through raw pointers, callers through
-        // atomics.
-        let buffer = unsafe { Buffer::import_host(gpu, start, arena.len(), arena.clone()) }?;
-        let tables = Arc::new(Mutex::new(Tables::new(arena.len())));
-        let wrap = wrap.unwrap_or(|engine| engine);
+        let space = Space::new(gpu, options.memory_bytes, !injected.without_import)?;
+        let tables = Arc::new(Mutex::new(Tables::new(space.arena.len())));
+        let wrap = injected.wrap_engine.unwrap_or(|engine| engine);
         // Whoever waits serves, so it is not one thread.
         let transfer = TransferOptions { one_thread: false, ..options.transfer };
-        let engine = open_transfer(&transfer, std::slice::from_ref(&arena)).map_err(|e| {
+        let engine = open_transfer(&transfer, std::slice::from_ref(&space.arena)).map_err(|e| {
             RuntimeError::Host { what: "the storage engine could not be opened", error: e.to_string() }
         })?;
+        let mut description = engine.describe().clone();
+        description.notes.extend(space.copied_because.clone());
         Ok(Self {
-            buffer,
-            arena,
+            space,
             tables,
             order: Mutex::new(Order::new(slots)),
             in_flight: AtomicUsize::new(0),
             answered: AtomicU32::new(0),
-            description: engine.describe().clone(),
+            description,
             state: Mutex::new(State::new(wrap(engine))),
             revoked: AtomicBool::new(false),
             turns: AtomicU64::new(0),
@@ -124,6 +121,11 @@ impl Storage {
     /// Requests answered so far, modulo 2^32.
     pub fn answered(&self) -> u32 {
         self.answered.load(Ordering::Acquire)
+    }
+
+    /// Bytes that the CPU copied between storage's memory and the device's.
+    pub fn copied(&self) -> u64 {
+        self.space.copied()
     }
 
     /// The engine.
@@ -186,8 +188,8 @@ impl Memory {
         // The device knows one tenant so far, that of the one queue.
         let theirs = tenants.contains(lock(&shared.submission).tenant);
         let access = if theirs { Access::Write } else { Access::None };
-        let resource = Resource::register_piece(shared, storage.buffer.clone(), piece.clone(), access)?;
-        lock(&storage.tables).lend(resource.handle(), &storage.arena, &piece, tenants);
+        let resource = Resource::register_piece(shared, storage.space.buffer.clone(), piece.clone(), access)?;
+        lock(&storage.tables).lend(resource.handle(), &storage.space.arena, &piece, tenants);
         Ok(Self { resource, tables: storage.tables.clone(), piece })
     }
 

@@ -1,5 +1,6 @@
 //! Host memory as a buffer, through VK_EXT_external_memory_host.
 
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -50,19 +51,6 @@ impl Buffer {
                 });
             }
         }
-        let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
-        // SAFETY: an aligned host allocation, by the caller's promise. ash wraps no such method, so
-        // the command is called through its table.
-        unsafe {
-            (extension.fp().get_memory_host_pointer_properties_ext)(
-                extension.device(),
-                HANDLE,
-                pointer.as_ptr().cast(),
-                &mut properties,
-            )
-        }
-        .result()
-        .map_err(|r| gpu.failed("vkGetMemoryHostPointerPropertiesEXT", r))?;
         let raw = create_raw(gpu, size, true)?;
         // From here the buffer must be destroyed when something fails.
         let destroy = |error| {
@@ -72,8 +60,9 @@ impl Buffer {
         };
         // SAFETY: a buffer of this device.
         let requirements = unsafe { gpu.device.get_buffer_memory_requirements(raw) };
-        let usable = requirements.memory_type_bits & properties.memory_type_bits;
-        let (index, flags) = pick_type(gpu, usable).ok_or_else(|| {
+        // SAFETY: an aligned host allocation, by the caller's promise.
+        let usable = unsafe { importable(gpu, extension, pointer) }.map_err(destroy)?;
+        let (index, flags) = pick_type(gpu, usable & requirements.memory_type_bits).ok_or_else(|| {
             destroy(VulkanError::Missing {
                 feature: "coherent memory type for imported host memory".into(),
                 device: gpu.info.to_string(),
@@ -102,6 +91,47 @@ impl Buffer {
         let owner = Memory::Imported(memory, keep_alive);
         Self::bind(gpu, raw, owner, memory, 0, size, Some(pointer), flags)
     }
+}
+
+/// The memory types that host memory may be imported as.
+///
+/// # Safety
+///
+/// `pointer` is to a host allocation, aligned as the device asks for.
+unsafe fn importable(
+    gpu: &Gpu,
+    extension: &ash::ext::external_memory_host::Device,
+    pointer: NonNull<u8>,
+) -> Result<u32> {
+    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
+    // SAFETY: the caller's promise. ash wraps no such method, so the command is called through its table.
+    unsafe {
+        (extension.fp().get_memory_host_pointer_properties_ext)(
+            extension.device(),
+            HANDLE,
+            pointer.as_ptr().cast(),
+            &mut properties,
+        )
+    }
+    .result()
+    .map_err(|r| gpu.failed("vkGetMemoryHostPointerPropertiesEXT", r))?;
+    Ok(properties.memory_type_bits)
+}
+
+/// Whether host memory is device-local once it is imported, by the example of one allocation. None where
+/// it can't be imported.
+pub(super) fn is_device_local(gpu: &Gpu) -> Option<bool> {
+    let extension = gpu.external_memory_host.as_ref()?;
+    let alignment = usize::try_from(gpu.info.import_alignment?).ok()?;
+    let layout = Layout::from_size_align(alignment, alignment).ok().filter(|layout| layout.size() > 0)?;
+    // SAFETY: the layout is not empty.
+    let pointer = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+    // SAFETY: an aligned host allocation.
+    let usable = unsafe { importable(gpu, extension, pointer) };
+    // SAFETY: allocated above with this layout; the device has only looked at it.
+    unsafe { dealloc(pointer.as_ptr(), layout) };
+    let (_, flags) = pick_type(gpu, usable.ok()?)?;
+    Some(flags.contains(vk::MemoryPropertyFlags::DEVICE_LOCAL))
 }
 
 /// A coherent type of these, cached by the host if there is one.

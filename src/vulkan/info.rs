@@ -76,6 +76,9 @@ pub struct DeviceInfo {
     /// Alignment of address and length that imported host memory must have, where the device can
     /// import it (VK_EXT_external_memory_host).
     pub import_alignment: Option<u64>,
+    /// Whether imported host memory is near the device, as where all memory is the host's. Otherwise it
+    /// lies across a bus. None where the device can't import memory.
+    pub import_device_local: Option<bool>,
     /// The index that the loader gives the device.
     pub index: usize,
 }
@@ -159,6 +162,8 @@ pub(super) fn read(
         max_push_constant_bytes: v1.limits.max_push_constants_size,
         max_timeline_difference: p12.max_timeline_semaphore_value_difference,
         import_alignment: import.then_some(host.min_imported_host_pointer_alignment),
+        // Asked of the open device.
+        import_device_local: None,
         index,
     }
 }

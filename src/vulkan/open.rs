@@ -9,6 +9,7 @@ use gpu_allocator::{AllocationSizes, AllocatorDebugSettings};
 use super::cache::PipelineCache;
 use super::error::{Result, VulkanError};
 use super::gpu::Gpu;
+use super::import;
 use super::instance::Instance;
 use super::lost::Lost;
 use super::queue::{Queue, QueueLock};
@@ -154,6 +155,7 @@ impl Gpu {
         };
         let allocator = allocator.map_err(|error| VulkanError::Allocator { reason: error.to_string() })?;
         gpu.allocator = Mutex::new(Some(allocator));
+        gpu.info.import_device_local = import::is_device_local(&gpu);
         gpu.tracker = Tracker::new(&gpu.device)?;
         gpu.pipeline_cache = PipelineCache::load(&gpu.device, &gpu.info, &gpu.workarounds);
         tracing::debug!(device = %gpu.info, ?workarounds, "opened");

@@ -24,10 +24,15 @@ struct Report<'a> {
     storage: Storage,
 }
 
-/// The engine that this system gives for transfers, and what it has to do without.
+/// The engine that this system gives for transfers, how its memory is the device's, and what both have to
+/// do without.
 #[derive(Serialize)]
 struct Storage {
     engine: &'static str,
+    /// `imported`, or `copied` by the CPU.
+    memory: &'static str,
+    /// Whether imported memory is near the device.
+    device_local: Option<bool>,
     notes: Vec<String>,
 }
 
@@ -42,10 +47,25 @@ impl Storage {
             }
             Err(error) => ("none", vec![format!("no engine could be opened: {error}")]),
         };
-        if gpu.info().import_alignment.is_none() {
-            notes.push("memory cannot be imported: the device has no VK_EXT_external_memory_host".to_owned());
+        let device_local = gpu.info().import_device_local;
+        let memory = if device_local.is_some() { "imported" } else { "copied" };
+        let refused = "memory is not imported: the driver refuses the host's, and the CPU copies";
+        let missing =
+            "memory is not imported: the device has no VK_EXT_external_memory_host, and the CPU copies";
+        match (gpu.info().import_alignment, device_local) {
+            (_, Some(_)) => {}
+            (Some(_), None) => notes.push(refused.to_owned()),
+            (None, None) => notes.push(missing.to_owned()),
         }
-        Self { engine, notes }
+        Self { engine, memory, device_local, notes }
+    }
+
+    fn memory(&self) -> &'static str {
+        match self.device_local {
+            Some(true) => "imported, device-local",
+            Some(false) => "imported, across a bus",
+            None => "copied by the CPU",
+        }
     }
 }
 
@@ -89,6 +109,7 @@ fn print(out: &mut impl Write, all: &Report<'_>) -> std::io::Result<()> {
         ("round trip, p99", microseconds(live.round_trip_p99_ns)),
         ("submission, p50", microseconds(report.submit_p50_ns)),
         ("storage engine", all.storage.engine.to_owned()),
+        ("storage memory", all.storage.memory().to_owned()),
         ("probe took", format!("{} ms", report.elapsed_ms)),
         ("mode", format!("{}: {}", report.mode, report.why)),
     ];

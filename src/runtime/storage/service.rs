@@ -43,6 +43,8 @@ struct Flight {
     number: u64,
     kind: RequestKind,
     slot: u32,
+    /// Where in the memory it begins.
+    at: usize,
     /// Keeps the memory from being used for anything else.
     _piece: Arc<Piece>,
 }
@@ -281,7 +283,11 @@ impl Service<'_> {
                 return Ok(());
             }
         };
-        let flight = Flight { number, kind: request.kind, slot: request.slot, _piece: piece };
+        if direction == Direction::Write {
+            self.storage.space.leave(span.range());
+        }
+        let Request { kind, slot, .. } = *request;
+        let flight = Flight { number, kind, slot, at: span.range().start, _piece: piece };
         let user = self.state.flights.insert(flight) as u64;
         self.state.engine.submit(Transfer { user, direction, file, offset: request.offset, span })
     }
@@ -291,6 +297,9 @@ impl Service<'_> {
             tracing::error!("a transfer ended that nobody asked for: {done:?}");
             return;
         };
+        if flight.kind != RequestKind::Write {
+            self.storage.space.arrive(flight.at..flight.at + done.bytes);
+        }
         let outcome = match &done.error {
             // Spans are at most an arena long.
             None => Ok(done.bytes as u32),
