@@ -417,7 +417,7 @@ fn any_slot_may_consume_a_chunk() {
                 0 => arrival.slot(CRC32C, arrival.bytes),
                 1 => arrival.slot(UNKNOWN, arrival.bytes),
                 // Too far.
-                _ => arrival.slot(SUM_WORDS, u32::MAX & !3),
+                _ => arrival.slot(SUM_WORDS, !3),
             }
         };
         while let Some(Ended { tag, offset, bytes: len, outcome, last }) =

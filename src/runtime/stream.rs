@@ -108,6 +108,27 @@ pub struct Ended {
 /// Ranges of files on their way through the kernel. It is driven by the thread that calls it; between two
 /// calls nothing is begun.
 ///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use ringfence::protocol::opcode::SUM_WORDS;
+/// use ringfence::runtime::{Outcome, Runtime, StreamOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let runtime = Runtime::builder().opcodes(&[SUM_WORDS]).build()?;
+/// let mut stream = runtime.stream(&StreamOptions::default())?;
+/// stream.push(std::fs::File::open("data")?.into(), .., 0);
+/// let mut sum = 0u32;
+/// while let Some(ended) = stream.next(Duration::MAX, |bytes| bytes.slot(SUM_WORDS, bytes.padded))? {
+///     match ended.outcome {
+///         Outcome::Done(part) => sum = sum.wrapping_add(part as u32),
+///         Outcome::Fault { .. } => return Err(format!("at {}: {:?}", ended.offset, ended.outcome).into()),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// From the first [`next`](Self::next) on it stays on its thread, unless
 /// [`TransferOptions::one_thread`] is off. Dropping it waits for reads that storage is busy with; slots on
 /// their way end unseen.
@@ -227,7 +248,8 @@ impl Stream {
 
     /// The next chunk whose slot has ended, or the end of a range, in no order but that a range ends
     /// behind its chunks. Meanwhile reads are begun and slots published; `slot` makes the slot that
-    /// consumes a chunk, see [`Arrival::slot`]. Its status word is set here.
+    /// consumes a chunk, see [`Arrival::slot`]. Its status word is set here. It may be asked for again, where
+    /// others have all slots at the moment.
     ///
     /// `None`: all that was pushed has ended, or `timeout` has passed ([`pending`](Self::pending) tells).
     /// With a timeout of zero it never waits, but for a dispatch in epoch mode.
