@@ -6,3 +6,4 @@
 mod support;
 
 mod many;
+mod odd_files;

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use ringfence::descriptor::{EncodeSlot as _, SlotDescriptor};
 use ringfence::io::transfer::{EngineChoice, TransferEngine, TransferOptions};
 use ringfence::protocol::{FaultCode, LoadMiss};
-use ringfence::runtime::{Completion, Job, Memory, Mode, Outcome, RegisteredFile, Runtime, StorageOptions};
+use ringfence::runtime::{
+    Completion, FileOptions, Job, Memory, Mode, Outcome, RegisteredFile, Runtime, StorageOptions, Tenants,
+};
 
 use super::{MODES, PATIENCE, assert_silent, builder};
 
@@ -32,19 +34,35 @@ pub const fn bad(argument: u16) -> Ended {
     Err((FaultCode::BadOperand, argument))
 }
 
+/// A file that slots may reach so far, and write to if they may.
+pub const fn reach(write: bool, size: Option<u64>) -> FileOptions {
+    FileOptions { write, size, tenants: Tenants::SYSTEM }
+}
+
 /// What a runtime for a test is to have.
 #[derive(Clone, Copy)]
 pub struct Setup {
+    /// Past the page cache.
     pub direct: bool,
+    /// As if the device could not import memory: the CPU copies.
+    pub copied: bool,
     pub slots: u32,
     pub memory_bytes: usize,
     /// What serves instead of the engine.
     pub wrap: Option<fn(Engine) -> Engine>,
 }
 
+impl Setup {
+    /// The ways that bytes can take.
+    pub fn ways() -> [Self; 3] {
+        let plain = Self::default();
+        [plain, Self { direct: true, ..plain }, Self { copied: true, ..plain }]
+    }
+}
+
 impl Default for Setup {
     fn default() -> Self {
-        Self { direct: false, slots: 2048, memory_bytes: 32 << 20, wrap: None }
+        Self { direct: false, copied: false, slots: 2048, memory_bytes: 32 << 20, wrap: None }
     }
 }
 
@@ -60,7 +78,7 @@ impl Rig {
     pub fn new(mode: Mode, engine: EngineChoice, setup: Setup) -> Self {
         let transfer = TransferOptions { engine, direct: setup.direct, ..TransferOptions::default() };
         let options = StorageOptions { transfer, memory_bytes: setup.memory_bytes };
-        let mut builder = builder(mode).storage(options).slots(setup.slots);
+        let mut builder = builder(mode).storage(options).slots(setup.slots).without_import(setup.copied);
         if let Some(wrap) = setup.wrap {
             builder = builder.wrap_storage_engine(wrap);
         }
@@ -79,7 +97,8 @@ impl Rig {
     /// The same for tests that end the runtime.
     pub fn each_lent(setup: Setup, mut test: impl FnMut(Rig)) {
         for mode in MODES {
-            for engine in ENGINES {
+            // Copies are the same with either engine.
+            for engine in ENGINES.into_iter().take(if setup.copied { 1 } else { 2 }) {
                 let rig = Rig::new(mode, engine, setup);
                 let _watch = Watch::new(rig.to_string());
                 test(rig);
@@ -154,8 +173,15 @@ impl Rig {
 
 impl std::fmt::Display for Rig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let direct = if self.setup.direct { ", direct" } else { "" };
-        write!(f, "{}, {:?}{direct}", self.mode, self.engine)
+        let Setup { direct, copied, .. } = self.setup;
+        let way = if copied {
+            ", copied"
+        } else if direct {
+            ", direct"
+        } else {
+            ""
+        };
+        write!(f, "{}, {:?}{way}", self.mode, self.engine)
     }
 }
 
@@ -168,7 +194,8 @@ impl Watch {
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         std::thread::spawn(move || {
             if gone.recv_timeout(2 * PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("{test}: {what}: hangs");
+                // Not by the macro, whose output the harness keeps until the test ends.
+                let _ = writeln!(std::io::stderr(), "{test}: {what}: hangs");
                 std::process::abort();
             }
         });
@@ -225,8 +252,13 @@ pub fn store(file: &RegisteredFile, offset: u64, bytes: u32, memory: &Memory, at
 
 /// The bytes of memory, as [`Memory::to_vec`], but fast in a debug build.
 pub fn image(memory: &Memory) -> Vec<u8> {
-    let mut bytes = vec![0; memory.len()];
-    for (to, word) in bytes.chunks_exact_mut(4).zip(memory.words()) {
+    image_of(memory, 0..memory.len())
+}
+
+/// Some of them; both ends are multiples of 4.
+pub fn image_of(memory: &Memory, range: std::ops::Range<usize>) -> Vec<u8> {
+    let mut bytes = vec![0; range.len()];
+    for (to, word) in bytes.chunks_exact_mut(4).zip(&memory.words()[range.start / 4..range.end / 4]) {
         to.copy_from_slice(&word.load(Ordering::Acquire).to_le_bytes());
     }
     bytes

@@ -37,8 +37,13 @@ const SAFE_ALIGN: u32 = 4096;
 
 impl Opened {
     pub(super) fn new(file: Arc<File>, direct: bool, description: &mut Description) -> Self {
-        let refused = rustix::fs::tell(&file).err();
-        let direct = if direct && refused.is_none() && is_storage(&file) {
+        let kind = rustix::fs::fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        // Event counters, timers and the like have no type. Some kernels say where they stand, though
+        // they have no offsets either.
+        let streams = matches!(kind, Ok(FileType::Unknown)).then_some(Errno::SPIPE);
+        let refused = rustix::fs::tell(&file).err().or(streams);
+        let storage = matches!(kind, Ok(FileType::RegularFile | FileType::BlockDevice));
+        let direct = if direct && storage && refused.is_none() {
             Direct::new(&file)
                 .inspect_err(|error| description.note(format!("no O_DIRECT on a file: {error}; buffered")))
                 .ok()
@@ -59,11 +64,6 @@ impl Opened {
 
 fn flags(file: &File) -> OFlags {
     rustix::fs::fcntl_getfl(file).unwrap_or(OFlags::empty())
-}
-
-fn is_storage(file: &File) -> bool {
-    let kind = rustix::fs::fstat(file).map(|stat| FileType::from_raw_mode(stat.st_mode));
-    matches!(kind, Ok(FileType::RegularFile | FileType::BlockDevice))
 }
 
 impl Direct {
