@@ -122,8 +122,12 @@ impl Shared {
     }
 }
 
-/// A failure of the engine fails the runtime.
+/// A failure of the engine fails the runtime. Nothing is served in one that has failed: its slots have
+/// ended, and the engine, when it is dropped, waits for what storage is busy with.
 fn serve(shared: &Shared, storage: &Storage) -> bool {
+    if shared.failed.get().is_some() {
+        return false;
+    }
     let Some(mut state) = try_lock(&storage.state) else { return false };
     let result = Service { shared, storage, state: &mut state }.turn();
     drop(state);
@@ -147,8 +151,8 @@ pub(super) fn run(shared: &Shared) {
     let mut turns = 0;
     let mut attended = ATTENDED;
     loop {
-        let stop = lock(&shared.requests).stop || shared.failed.get().is_some();
-        if stop && storage.in_flight() == 0 {
+        let stop = lock(&shared.requests).stop;
+        if shared.failed.get().is_some() || (stop && storage.in_flight() == 0) {
             return;
         }
         let busy = stop || shared.outstanding() > 0 || storage.in_flight() > 0;
