@@ -8,3 +8,4 @@ mod support;
 mod injected;
 mod many;
 mod odd_files;
+mod ranges;
