@@ -6,6 +6,7 @@
 mod support;
 
 mod changing;
+mod handles;
 mod injected;
 mod many;
 mod odd_files;
