@@ -22,7 +22,7 @@ fn sums_are_those_of_the_file() {
     let path = file("sums", &bytes);
     let name = path.to_str().expect("a plain name");
     let whole = bytes.len();
-    let cases: [(&[&str], std::ops::Range<usize>); 8] = [
+    let cases: [(&[&str], std::ops::Range<usize>); 10] = [
         (&[], 0..whole),
         (&["--offset", "1"], 1..whole),
         (&["--offset", "4097", "--bytes", "12345"], 4097..16_442),
@@ -31,6 +31,8 @@ fn sums_are_those_of_the_file() {
         (&["--offset", "3000000", "--bytes", "5000"], 3_000_000..whole),
         (&["--offset", "99999999999"], 0..0),
         (&["--direct", "--offset", "8192"], 8192..whole),
+        (&["--placement", "copied", "--offset", "1"], 1..whole),
+        (&["--placement", "in-place", "--bytes", "524289"], 0..524_289),
     ];
     for engine in ["io-uring", "threads"] {
         for mode in ["live", "epoch"] {
@@ -53,7 +55,7 @@ fn the_check_value_is_the_published_one() {
     let output = load(&[path.to_str().expect("a plain name"), "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an object");
     assert_eq!((json["crc32c"].as_str(), json["bytes"].as_u64()), (Some("e3069283"), Some(9)), "{json}");
-    for key in ["driver", "device", "mode", "engine", "seconds", "file"] {
+    for key in ["driver", "device", "mode", "engine", "placement", "seconds", "file"] {
         assert!(!json[key].is_null(), "{key}: {json}");
     }
     let _ = std::fs::remove_file(path);
@@ -79,5 +81,20 @@ fn the_probe_says_how_storage_would_be_served() {
     let engine = json["storage"]["engine"].as_str().expect("an engine");
     assert!(["io_uring", "threads"].contains(&engine), "{json}");
     assert!(engine == "io_uring" || json["storage"]["notes"][0].is_string(), "else it says why: {json}");
+    assert!(["imported", "copied"].contains(&json["storage"]["memory"].as_str().expect("memory")), "{json}");
     assert!(json["mode"].is_string(), "beside the device's report");
+}
+
+#[test]
+fn the_probe_measures_where_data_is_read_best() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_ringfence")).args(["probe", "--json", "--placement"]).output();
+    let output = output.expect("the program runs");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an object");
+    let placement = &json["placement"];
+    for rate in ["bytes", "in_place", "copied", "again"] {
+        assert!(placement[rate].as_u64().is_some_and(|rate| rate > 0), "{rate}: {json}");
+    }
+    let choice = placement["choice"].as_str().expect("a choice");
+    assert_eq!(choice, if placement["pays_from"] == 1 { "copied" } else { "in_place" }, "{json}");
 }

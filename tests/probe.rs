@@ -37,11 +37,25 @@ fn the_probe_measures_this_device() {
     assert_eq!(validation::messages(), Vec::<String>::new());
 }
 
+/// By request also where the two are the same memory.
+#[test]
+fn the_probe_measures_where_data_is_read_best() {
+    let gpu = gpu();
+    let start = Instant::now();
+    let found = Probe::placement(&gpu).expect("the probe ends").expect("right sums");
+    eprintln!("{found:?} {:?}", start.elapsed());
+    assert!(start.elapsed().as_secs() < 30, "every wait has an end");
+    assert!(found.in_place > 0 && found.copied > 0 && found.again > found.copied, "{found:?}");
+    drop(gpu);
+    assert_eq!(validation::messages(), Vec::<String>::new());
+}
+
 #[test]
 fn a_lost_device_is_an_error() {
     let gpu = gpu();
     gpu.inject_loss();
     assert!(matches!(Probe::run(&gpu), Err(VulkanError::DeviceLost)));
+    assert!(matches!(Probe::placement(&gpu), Err(VulkanError::DeviceLost)));
 }
 
 /// In a process of its own, since the cache folder comes from the environment.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use ringfence::descriptor::SlotDescriptor;
 use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, RANGE_MAX_BYTES, SCAN, SUM_WORDS};
 use ringfence::protocol::{FaultCode, LoadMiss};
-use ringfence::runtime::{Completion, FileOptions, Mode, Resource, Runtime, StorageOptions};
+use ringfence::runtime::{Completion, FileOptions, Mode, Resource, Runtime, RuntimeError, StorageOptions};
 use ringfence::twin::crc32c::crc32c;
 use support::{MODES, PATIENCE, Random, assert_silent, builder};
 
@@ -183,6 +183,21 @@ fn every_short_length_is_right_at_every_alignment() {
     assert_silent();
 }
 
+#[test]
+fn local_memory_has_words() {
+    let runtime = runtime(Mode::Epoch);
+    for bytes in [0, 1, 6, 1 << 34, u64::MAX] {
+        let refused = runtime.local(bytes).err();
+        assert!(
+            matches!(refused, Some(RuntimeError::BadOption { value, .. }) if value == bytes),
+            "{refused:?}"
+        );
+    }
+    let small = runtime.local(4).expect("a word");
+    assert_eq!(run(&runtime, &[SlotDescriptor::sum_words(small.handle(), 0, 4)]), [Ok(0)]);
+    assert_silent();
+}
+
 /// What storage brought is there for the slots that are published after it.
 #[test]
 fn the_bytes_of_a_file_are_checked_where_they_arrived() {
@@ -232,6 +247,21 @@ fn the_bytes_of_a_file_are_checked_where_they_arrived() {
         ];
         assert_eq!(run(&runtime, &slots), wanted, "{mode}");
         assert_eq!(held(&output), words, "{mode}");
+
+        // The same near the device, where slots have copied it.
+        let local = runtime.local(SIZE.into()).expect("local memory");
+        assert_eq!(run(&runtime, &[SlotDescriptor::sum_words(local.handle(), 0, cut)]), [Ok(0)], "{mode}");
+        let copies = [
+            SlotDescriptor::copy_range(source(0), (local.handle(), 0), cut),
+            SlotDescriptor::copy_range(source(cut), (local.handle(), cut), SIZE - cut),
+        ];
+        assert_eq!(run(&runtime, &copies), wanted[3..], "{mode}");
+        let sums = [
+            SlotDescriptor::crc32c(local.handle(), 0, cut, 0),
+            SlotDescriptor::crc32c(local.handle(), cut, SIZE - cut, first),
+            SlotDescriptor::sum_words(local.handle(), 0, cut),
+        ];
+        assert_eq!(run(&runtime, &sums), wanted[..3], "{mode}");
     }
     assert_silent();
 }

@@ -339,6 +339,24 @@ fn a_prefetch_is_done_at_once_and_a_fence_waits_for_it() {
 }
 
 #[test]
+fn a_runtime_tells_where_slots_are_to_read() {
+    use ringfence::runtime::Placement::{Auto, Copied, InPlace};
+    for (asked, import) in [(Auto, true), (Auto, false), (InPlace, true), (Copied, true), (Copied, false)] {
+        let options = StorageOptions { placement: asked, ..StorageOptions::default() };
+        let runtime =
+            builder(Mode::Epoch).storage(options).without_import(!import).build().expect("a runtime");
+        let told = runtime.placement().expect("with storage");
+        let near = runtime.gpu().info().import_device_local == Some(true);
+        match asked {
+            Auto => assert!(told == InPlace || told == Copied && !near, "{told:?}"),
+            asked => assert_eq!(told, asked),
+        }
+    }
+    assert_eq!(builder(Mode::Epoch).build().expect("a runtime").placement(), None);
+    assert_silent();
+}
+
+#[test]
 fn without_storage_the_opcodes_are_unknown() {
     for mode in MODES {
         let runtime = builder(mode).build().expect("a runtime");

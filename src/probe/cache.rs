@@ -87,6 +87,7 @@ mod tests {
             loop_limit: Some(65_535),
             submit_p50_ns: 50_000,
             live: Live::default(),
+            placement: None,
             elapsed_ms: 5,
             mode: Mode::Live,
             why: "because".into(),

@@ -9,12 +9,14 @@ mod cache;
 mod lanes;
 mod live;
 mod loops;
+mod placement;
 mod report;
 mod workers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use placement::{Placement, PlacementReport};
 pub use report::{Lanes, Litmus, Live, Mode, ProbeReport};
 
 use crate::vulkan::{Gpu, Result};
@@ -45,6 +47,7 @@ impl Probe {
         let lanes = lanes::measure(&mut bench)?;
         let loops = loops::measure(&mut bench)?;
         let workers = workers::measure(&mut bench)?;
+        let placement = placement::measure(&mut bench, workers, false)?;
         let mut live = live::measure(gpu, &bench)?;
         let mut verdict = report::judge(gpu, &lanes, &live, loops.submit_p50_ns);
         while !verdict.conclusive && start.elapsed() < RETRY && !gpu.gpu_assisted_validation() {
@@ -62,6 +65,7 @@ impl Probe {
             loop_limit: loops.limit,
             submit_p50_ns: loops.submit_p50_ns,
             live,
+            placement,
             elapsed_ms: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             mode: verdict.mode,
             why: verdict.why,
@@ -69,6 +73,18 @@ impl Probe {
         };
         tracing::debug!(?report, "probed");
         Ok(report)
+    }
+
+    /// Measures where data that storage brought is read best, whatever kind of memory it is in. `run` does
+    /// so where that is not near the device.
+    ///
+    /// # Errors
+    ///
+    /// As [`Probe::run`].
+    pub fn placement(gpu: &Arc<Gpu>) -> Result<Option<PlacementReport>> {
+        let mut bench = Bench::new(gpu)?;
+        let workers = workers::measure(&mut bench)?;
+        placement::measure(&mut bench, workers, true)
     }
 
     /// What an earlier run on this device, driver version and build found, or else a run now, whose

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::placement::PlacementReport;
 use crate::vulkan::Gpu;
 
 /// Fewer answered messages than this prove nothing.
@@ -39,6 +40,8 @@ pub struct ProbeReport {
     pub submit_p50_ns: u64,
     /// Talking to a kernel that runs.
     pub live: Live,
+    /// Where data that storage brought is read best. None where that is near the device anyway.
+    pub placement: Option<PlacementReport>,
     /// How long the probe took, in milliseconds.
     pub elapsed_ms: u64,
     /// The mode to use.

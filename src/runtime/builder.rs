@@ -197,7 +197,7 @@ impl RuntimeBuilder {
         };
         let measured_limit = report.as_ref().and_then(|report| report.loop_limit);
         let loop_limit = [gpu.workarounds().loop_limit, measured_limit].into_iter().flatten().min();
-        let side_by_side = report.map_or(MAX_WORKERS, |report| report.workers);
+        let side_by_side = report.as_ref().map_or(MAX_WORKERS, |report| report.workers);
         let workers = self.workers.unwrap_or_else(|| default_workers(&gpu, side_by_side));
         let mut opcodes = self.opcodes.clone();
         opcodes.retain(|op| !kernel::IO.contains(op));
@@ -218,9 +218,11 @@ impl RuntimeBuilder {
             loop_budget: self.loop_budget,
             uncounted_loops: self.uncounted_loops,
         };
-        let storage = self.storage.as_ref();
-        let storage =
-            storage.map(|options| Storage::new(&gpu, options, self.slots, self.injected)).transpose()?;
+        let storage = self
+            .storage
+            .as_ref()
+            .map(|options| Storage::new(&gpu, options, self.slots, self.injected, report.as_ref()))
+            .transpose()?;
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 

@@ -28,6 +28,7 @@ mod launcher;
 mod layout;
 mod mapped;
 mod mode;
+mod placement;
 mod readback;
 mod resources;
 mod ring;
@@ -54,6 +55,7 @@ pub use self::error::RuntimeError;
 pub use self::job::{Completion, Job, Outcome};
 pub use self::mapped::MappedArena;
 pub use self::mode::Mode;
+pub use self::placement::Placement;
 pub use self::resources::Resource;
 pub use self::ring::Ring;
 pub use self::storage::{FileOptions, Memory, RegisteredFile, StorageOptions};
@@ -300,6 +302,22 @@ impl Runtime {
         Resource::register(&self.shared, buffer, Access::Write)
     }
 
+    /// Registers memory near the device that slots read and write, all zero at first: what COPY_RANGE brought
+    /// there, slots need not read across a bus. The host may have no mapping of it.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadOption`] for 0 bytes, for a number that is no multiple of 4, and beyond 16 GiB less
+    /// a word; as [`table`](Self::table).
+    pub fn local(&self, bytes: u64) -> Result<Resource, RuntimeError> {
+        const MOST: u64 = 4 * u32::MAX as u64;
+        if bytes == 0 || !bytes.is_multiple_of(4) || bytes > MOST {
+            let takes = "a multiple of 4, from 4 to 17,179,869,180";
+            return Err(RuntimeError::BadOption { option: "bytes", value: bytes, takes });
+        }
+        let buffer = Buffer::new(&self.shared.gpu, Role::DeviceLocal, bytes, "local")?;
+        Resource::register(&self.shared, buffer, Access::Write)
+    }
+
     /// Registers memory of the host's to write and the slots' to read: write words, then publish the
     /// slots that read them.
     ///
@@ -376,6 +394,12 @@ impl Runtime {
     /// The engine that serves storage, and what it, or the memory of transfers, has to do without.
     pub fn storage(&self) -> Option<&Description> {
         self.shared.storage.as_ref().map(|storage| storage.description())
+    }
+
+    /// Where slots are to read what storage brings, as [`StorageOptions::placement`] and the device have it:
+    /// [`Placement::InPlace`] or [`Placement::Copied`].
+    pub fn placement(&self) -> Option<Placement> {
+        self.shared.storage.as_ref().map(|storage| storage.placement)
     }
 
     /// The control buffer, exact: taken while no dispatch is in flight.

@@ -14,11 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex};
 
 use super::error::RuntimeError;
+use super::placement::Placement;
 use super::resources::{Access, Resource};
 use super::shared::{Shared, lock};
 use super::tenants::Tenants;
 use crate::io::arena::MAX_ARENA_BYTES;
 use crate::io::transfer::{Description, TransferEngine, TransferOptions, open_transfer};
+use crate::probe::ProbeReport;
 use crate::vulkan::Gpu;
 
 pub use self::capability::FileOptions;
@@ -35,11 +37,15 @@ pub struct StorageOptions {
     pub transfer: TransferOptions,
     /// Bytes of memory that transfers go to and come from, in all; at most 128 MiB. Default: 32 MiB.
     pub memory_bytes: usize,
+    /// Where slots are to read what storage brings; [`Runtime::placement`](super::Runtime::placement) tells
+    /// what follows from it. Default: what is faster on this device.
+    pub placement: Placement,
 }
 
 impl Default for StorageOptions {
     fn default() -> Self {
-        Self { transfer: TransferOptions::default(), memory_bytes: 32 << 20 }
+        let transfer = TransferOptions::default();
+        Self { transfer, memory_bytes: 32 << 20, placement: Placement::default() }
     }
 }
 
@@ -57,6 +63,8 @@ pub(super) struct Injected {
 /// What the threads of a runtime share of its storage.
 pub(crate) struct Storage {
     space: Space,
+    /// Not `Auto`.
+    pub placement: Placement,
     tables: Arc<Mutex<Tables>>,
     /// Of the slots that ask, for fences.
     pub order: Mutex<Order>,
@@ -81,6 +89,7 @@ impl Storage {
         options: &StorageOptions,
         slots: u32,
         injected: Injected,
+        probed: Option<&ProbeReport>,
     ) -> Result<Self, RuntimeError> {
         if options.memory_bytes == 0 || options.memory_bytes > MAX_ARENA_BYTES {
             return Err(RuntimeError::BadOption {
@@ -90,6 +99,7 @@ impl Storage {
             });
         }
         let space = Space::new(gpu, options.memory_bytes, !injected.without_import)?;
+        let placement = options.placement.resolve(gpu, space.buffer.is_device_local(), probed)?;
         let tables = Arc::new(Mutex::new(Tables::new(space.arena.len())));
         let wrap = injected.wrap_engine.unwrap_or(|engine| engine);
         // Whoever waits serves, so it is not one thread.
@@ -101,6 +111,7 @@ impl Storage {
         description.notes.extend(space.copied_because.clone());
         Ok(Self {
             space,
+            placement,
             tables,
             order: Mutex::new(Order::new(slots)),
             in_flight: AtomicUsize::new(0),

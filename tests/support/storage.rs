@@ -77,7 +77,8 @@ pub struct Rig {
 impl Rig {
     pub fn new(mode: Mode, engine: EngineChoice, setup: Setup) -> Self {
         let transfer = TransferOptions { engine, direct: setup.direct, ..TransferOptions::default() };
-        let options = StorageOptions { transfer, memory_bytes: setup.memory_bytes };
+        let options =
+            StorageOptions { transfer, memory_bytes: setup.memory_bytes, ..StorageOptions::default() };
         let mut builder = builder(mode).storage(options).slots(setup.slots).without_import(setup.copied);
         if let Some(wrap) = setup.wrap {
             builder = builder.wrap_storage_engine(wrap);

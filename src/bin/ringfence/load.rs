@@ -11,9 +11,11 @@ use std::time::Instant;
 use clap::ValueEnum;
 use ringfence::descriptor::SlotDescriptor;
 use ringfence::io::transfer::{EngineChoice, TransferOptions};
-use ringfence::protocol::opcode::{CRC32C, RANGE_MAX_BYTES};
+use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, RANGE_MAX_BYTES};
 use ringfence::protocol::{FaultCode, LoadMiss};
-use ringfence::runtime::{FileOptions, Job, Memory, RegisteredFile, Runtime, StorageOptions};
+use ringfence::runtime::{
+    FileOptions, Job, Memory, Placement, RegisteredFile, Resource, Runtime, StorageOptions,
+};
 use serde::Serialize;
 
 use crate::common::{self, Ended, Global, Trouble};
@@ -38,6 +40,17 @@ pub struct Args {
     /// Past the page cache, where the file system allows it.
     #[arg(long)]
     direct: bool,
+    /// Where the device reads them: where they arrived, or near it, copied there by the kernel.
+    #[arg(long, value_enum, default_value_t = Where::Auto)]
+    placement: Where,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Where {
+    /// What is faster on this device.
+    Auto,
+    InPlace,
+    Copied,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -58,6 +71,7 @@ struct Loaded {
     device: String,
     mode: String,
     engine: &'static str,
+    placement: &'static str,
     seconds: f64,
 }
 
@@ -82,8 +96,13 @@ pub fn run(global: &Global, args: &Args) -> Ended {
     };
     let transfer = TransferOptions { engine, direct: args.direct, ..TransferOptions::default() };
     let memory_bytes = DEPTH * RANGE_MAX_BYTES as usize;
-    let runtime =
-        global.builder().opcodes(&[CRC32C]).storage(StorageOptions { transfer, memory_bytes }).build()?;
+    let placement = match args.placement {
+        Where::Auto => Placement::Auto,
+        Where::InPlace => Placement::InPlace,
+        Where::Copied => Placement::Copied,
+    };
+    let storage = StorageOptions { transfer, memory_bytes, placement };
+    let runtime = global.builder().opcodes(&[CRC32C, COPY_RANGE]).storage(storage).build()?;
     // The file may change while it is read: its end is where reads come back short.
     let options = FileOptions { size: Some(i64::MAX as u64), ..FileOptions::default() };
     let source = runtime.register_file(file, &options)?;
@@ -100,10 +119,15 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         device: common::device(&runtime),
         mode: runtime.mode().to_string(),
         engine: runtime.storage().map_or("none", |storage| storage.name),
+        placement: if copies(&runtime) { "copied" } else { "in_place" },
         seconds: begin.elapsed().as_secs_f64(),
     };
     common::print(global.json, &loaded)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn copies(runtime: &Runtime) -> bool {
+    runtime.placement() == Some(Placement::Copied)
 }
 
 enum Stop {
@@ -127,6 +151,7 @@ fn sum(
 ) -> Result<(u64, u32), Stop> {
     let mut free =
         (0..DEPTH).map(|_| runtime.memory(RANGE_MAX_BYTES as usize)).collect::<Result<VecDeque<_>, _>>()?;
+    let local = if copies(runtime) { Some(runtime.local(RANGE_MAX_BYTES.into())?) } else { None };
     let mut reads: VecDeque<(Job, Memory, u32)> = VecDeque::new();
     let limit = bytes.unwrap_or(u64::MAX).min((i64::MAX as u64).saturating_sub(offset));
     let (mut asked, mut loaded, mut crc) = (0, 0, 0);
@@ -148,7 +173,8 @@ fn sum(
         let Some((read, memory, count)) = reads.pop_front() else { break };
         let got = result(&read)? as u32;
         if got > 0 {
-            let sum = runtime.submit(&SlotDescriptor::crc32c(memory.handle(), 0, got, crc))?;
+            let read = in_reach(runtime, &memory, got, local.as_ref())?;
+            let sum = runtime.submit(&SlotDescriptor::crc32c(read, 0, got, crc))?;
             crc = result(&sum)? as u32;
         }
         loaded += u64::from(got);
@@ -158,6 +184,16 @@ fn sum(
         free.push_back(memory);
     }
     Ok((loaded, crc))
+}
+
+/// The resource that has the bytes where the device is to read them.
+fn in_reach(runtime: &Runtime, memory: &Memory, bytes: u32, local: Option<&Resource>) -> Result<u32, Stop> {
+    let Some(local) = local else { return Ok(memory.handle()) };
+    // Copies are of whole words, and so is the memory.
+    let copy =
+        SlotDescriptor::copy_range((memory.handle(), 0), (local.handle(), 0), bytes.next_multiple_of(4));
+    result(&runtime.submit(&copy)?)?;
+    Ok(local.handle())
 }
 
 fn result(job: &Job) -> Result<u64, Stop> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use ringfence::io::arena::Arena;
 use ringfence::io::transfer::{Description, TransferOptions, open_transfer};
-use ringfence::probe::{Litmus, Probe, ProbeReport};
+use ringfence::probe::{Litmus, Placement, PlacementReport, Probe, ProbeReport};
 use ringfence::vulkan::{Gpu, OpenOptions};
 use serde::Serialize;
 
@@ -14,7 +14,11 @@ use crate::common::Global;
 
 /// Measure what this device and driver really do, and which mode follows from it.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Measure where data from storage is read best, also where it is near the device anyway.
+    #[arg(long)]
+    placement: bool,
+}
 
 /// What is printed: the device's report, and how storage would be served beside it.
 #[derive(Serialize)]
@@ -73,9 +77,12 @@ impl Storage {
 ///
 /// # Errors
 /// No device, one that lacks a feature, one that is lost; standard output that can't be written.
-pub fn run(global: &Global, _: &Args) -> Result<ExitCode, Box<dyn Error>> {
+pub fn run(global: &Global, args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let gpu = Gpu::open(&OpenOptions { device: global.device.clone(), ..OpenOptions::default() })?;
-    let report = Probe::run(&gpu)?;
+    let mut report = Probe::run(&gpu)?;
+    if args.placement && report.placement.is_none() {
+        report.placement = Probe::placement(&gpu)?;
+    }
     let report = Report { probe: &report, storage: Storage::look(&gpu) };
     let mut out = std::io::stdout().lock();
     if global.json {
@@ -110,6 +117,7 @@ fn print(out: &mut impl Write, all: &Report<'_>) -> std::io::Result<()> {
         ("submission, p50", microseconds(report.submit_p50_ns)),
         ("storage engine", all.storage.engine.to_owned()),
         ("storage memory", all.storage.memory().to_owned()),
+        ("data from storage", placement(report.placement.as_ref())),
         ("probe took", format!("{} ms", report.elapsed_ms)),
         ("mode", format!("{}: {}", report.mode, report.why)),
     ];
@@ -123,6 +131,27 @@ fn print(out: &mut impl Write, all: &Report<'_>) -> std::io::Result<()> {
         eprintln!("ringfence: another run may find otherwise: the machine was busy or validation on");
     }
     Ok(())
+}
+
+fn placement(measured: Option<&PlacementReport>) -> String {
+    let Some(measured) = measured else { return "in place: it is near the device".into() };
+    let choice = match measured.choice {
+        Placement::InPlace => "in place",
+        Placement::Copied => "copied near the device",
+    };
+    let pays = match measured.pays_from {
+        None => "never pays".into(),
+        Some(1) => "pays at once".into(),
+        Some(passes) => format!("pays from {passes} passes on"),
+    };
+    let rate =
+        |bytes: u64| format!("{}.{:02} GB/s", bytes / 1_000_000_000, bytes % 1_000_000_000 / 10_000_000);
+    format!(
+        "{choice}: {} there, {} with a copy and one pass, {} for each more; a copy {pays}",
+        rate(measured.in_place),
+        rate(measured.copied),
+        rate(measured.again)
+    )
 }
 
 fn yes(yes: bool) -> String {
