@@ -143,7 +143,9 @@ const uint SCAN_SERIAL = 1u;
 const uint RANGE_TURN_BYTES = 16u;
 const uint RANGE_MAX_BYTES = 0x00080000u;
 const uint LOAD_SUM_TURN_BYTES = 0x00020000u;
-const uint RANGE_CLAIM_COST = 8448u;
+const uint LOAD_SUM_FACTOR = 0x0019660Du;
+const uint LOAD_SUM_SUMMAND = 0x3C6EF35Fu;
+const uint RANGE_CLAIM_COST = 10752u;
 const uint CRC32C_POLYNOMIAL = 0x82F63B78u;
 
 // live

@@ -40,10 +40,13 @@ uint io_request_word(uint position) {
            IO_SLOT_WORDS * (position % IO_SLOT_COUNT);
 }
 
-// How many requests may be made now.
-uint io_room(uint asked) {
-    return IO_SLOT_COUNT - min(asked - load_relaxed_submission(COMMAND_IO_ANSWERED), IO_SLOT_COUNT);
-}
+// How many requests may be made after `asked`, when `answered` have been answered.
+uint io_room(uint asked, uint answered) { return IO_SLOT_COUNT - min(asked - answered, IO_SLOT_COUNT); }
+
+uint io_answered() { return load_relaxed_submission(COMMAND_IO_ANSWERED); }
+
+// What the first lane last saw of COMMAND_IO_ANSWERED, which is far away, and only grows.
+uint io_seen;
 
 // Asks the host, for the lanes in `mine`; the whole subgroup calls it. False where the ring was full.
 // From here on another worker may have the slot, unless the request is unattended.
@@ -53,7 +56,9 @@ bool io_request(bool mine, Request r) {
     uint granted = 0;
     if (gl_SubgroupInvocationID == 0) {
         first = load_relaxed_state(STATE_IO_ASKED);
-        granted = min(io_room(first), subgroupBallotBitCount(who));
+        uint wanted = subgroupBallotBitCount(who);
+        if (io_room(first, io_seen) < wanted) io_seen = io_answered();
+        granted = min(io_room(first, io_seen), wanted);
         if (granted != 0 && atomicCompSwap(state[STATE_IO_ASKED], first, first + granted, SCOPE, 0,
                                            gl_SemanticsRelaxed, 0, gl_SemanticsRelaxed) != first)
             granted = 0;

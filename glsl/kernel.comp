@@ -69,9 +69,10 @@ Found poll() {
         f.entry = load_relaxed_submission(entry_word(position));
         f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
 #ifdef WITH_IO
-        // Slots that found the IO queue full, as soon as it has room. The host may answer between the
-        // loads of two lanes, which must go the same way.
-        if (f.count == 0 && subgroupAny(io_room(load_relaxed_state(STATE_IO_ASKED)) != 0)) {
+        // Slots that wait here, most of them for room in the request ring, as soon as it has some. The host
+        // may answer between the loads of two lanes, which must go the same way.
+        if (f.count == 0 && load_relaxed_state(STATE_READY_HEAD) != load_relaxed_state(STATE_READY_TAIL) &&
+            subgroupAny(io_room(load_relaxed_state(STATE_IO_ASKED), io_answered()) != 0)) {
             f.head = load_relaxed_state(STATE_READY_HEAD);
             position = f.head + gl_SubgroupInvocationID;
             f.entry = load_relaxed_state(ready_word(position));
@@ -268,6 +269,9 @@ void main() {
     uint beat = HEARTBEAT_WORDS * (gl_WorkGroupID.x % MAX_WORKERS);
     if (gl_SubgroupInvocationID == 0) store_relaxed_completion(beat, completion[beat] + 1);
     budget = push.loop_budget;
+#ifdef WITH_IO
+    io_seen = io_answered();
+#endif
     bool stay = true;
     while (stay) {
         charge(LOOPS);

@@ -233,11 +233,20 @@ impl SlotDescriptor {
         Self::from_args(BuiltinOpcode::StoreRange.into(), request.args())
     }
 
-    /// LOAD_SUM: as LOAD_MISS (which is asked for must be waited for: `prefetch` is ignored), and then the
-    /// sum of the words that arrived.
+    /// LOAD_SUM: as LOAD_MISS (but `prefetch` is ignored), and then the sum of the words that arrived. The
+    /// high half of the result tells how many bytes fewer came than were asked for.
     #[must_use]
     pub fn load_sum(request: &LoadMiss) -> Self {
-        Self::from_args(BuiltinOpcode::LoadSum.into(), request.args())
+        Self::load_sums(request, 0, 0, 0)
+    }
+
+    /// The same, `further` times more, each at one of the first `blocks` blocks of the request's size, which the
+    /// device draws: see [`twin::load_sum`](crate::twin::load_sum).
+    #[must_use]
+    pub fn load_sums(request: &LoadMiss, further: u32, blocks: u32, seed: u32) -> Self {
+        let mut args = request.args();
+        args[7..10].copy_from_slice(&[further, blocks, seed]);
+        Self::from_args(BuiltinOpcode::LoadSum.into(), args)
     }
 
     /// IO_FENCE: completes when all IO asked before it was answered.

@@ -6,18 +6,23 @@ mod support;
 use ringfence::descriptor::SlotDescriptor;
 use ringfence::protocol::LoadMiss;
 use ringfence::runtime::FileOptions;
+use ringfence::twin::load_sum::offsets;
 use support::Random;
 use support::storage::{Rig, Setup, bad, file, noise};
 
-fn load_sum(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> SlotDescriptor {
-    SlotDescriptor::load_sum(&LoadMiss {
+fn load_miss(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> LoadMiss {
+    LoadMiss {
         resource_id: file,
         prefetch: false,
         byte_offset: offset,
         byte_count: bytes,
         dst_handle: memory,
         dst_offset: at,
-    })
+    }
+}
+
+fn load_sum(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> SlotDescriptor {
+    SlotDescriptor::load_sum(&load_miss(file, offset, bytes, memory, at))
 }
 
 /// The sum of words, the last of which may lack bytes.
@@ -50,6 +55,40 @@ fn sums_are_those_of_the_files_words() {
         for (n, ended) in rig.all(slots).into_iter().enumerate() {
             assert_eq!(ended, Ok(sum(&bytes[n..][..20_000])), "{rig}: {n}");
         }
+    });
+}
+
+#[test]
+fn further_blocks_are_those_that_the_twin_draws() {
+    let bytes = noise(3 << 20);
+    Rig::each(Setup::default(), |rig| {
+        let source = rig.runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = rig.runtime.memory(16 << 20).expect("memory");
+        let sum_of = |size: u32, further: u32, blocks: u32, seed: u32| {
+            let offsets = offsets(seed, blocks, size).take(further as usize);
+            let sums =
+                std::iter::once(0).chain(offsets).map(|at| sum(&bytes[at as usize..][..size as usize]));
+            Ok(sums.fold(0u32, |all, one| all.wrapping_add(one as u32)).into())
+        };
+        // More slots than the request ring has places, some with more bytes than a claim may sum at once.
+        for (size, further, slots) in [(4096, 1, 1), (4096, 9, 300), (1001, 30, 40), (150_000, 3, 100)] {
+            let blocks = (3 << 20) / size;
+            let ask = |n: u32| {
+                let request = load_miss(source.handle(), 0, size, memory.handle(), n % 100 * 160_000);
+                SlotDescriptor::load_sums(&request, further, blocks, n)
+            };
+            // Slots that share a place would overwrite each other's bytes.
+            for group in (0..slots).collect::<Vec<_>>().chunks(100) {
+                for (n, ended) in group.iter().zip(rig.all(group.iter().map(|n| ask(*n)))) {
+                    let want = sum_of(size, further, blocks, *n);
+                    assert_eq!(ended, want, "{rig}: {size} bytes, {further} times more, seed {n}");
+                }
+            }
+        }
+        // A block behind the end of the file ends it, as a fault since the handle does not reach there.
+        let request = load_miss(source.handle(), 0, 4096, memory.handle(), 0);
+        let far = SlotDescriptor::load_sums(&request, 1000, 3 << 20, 1);
+        assert_eq!(rig.one(&far), bad(2), "{rig}");
     });
 }
 

@@ -1,45 +1,82 @@
 // LOAD_SUM: what LOAD_MISS does, and then the sum, modulo 2^32, of the words that arrived; what is missing
-// of the last word counts as zero. The high half of the result: how many bytes fewer came than were asked
-// for. Held against files by tests/load_sum.rs.
+// of the last word counts as zero. a7 more times it then asks again, for a4 bytes at a block that it draws itself:
+// of a8 blocks, by a generator that a9 seeds. The result is the sum of all; its high half, how many bytes fewer
+// came than were asked for the last time, after which it asks no more. Twin: src/twin/load_sum.rs.
 //
-// Asked for by op/transfer.glsl. Here the slots that were answered are summed, one after the other, each by the
-// whole subgroup: a claim takes several slots, but its lanes read side by side. What is more than a claim
-// may take waits in the ready queue while other slots are served, with the bytes summed so far, and their
-// sum, as its saved words.
+// Here the slots that were answered are summed, one after the other, each by the whole subgroup: a claim takes
+// several slots, but its lanes read side by side. What is more than a claim may take waits in the ready queue
+// while other slots are served. op/transfer.glsl asks.
 #include "sum_words.glsl"
 
-// The whole subgroup calls it; if `again`, the slots of `mine` have saved words.
-Outcome op_load_sum(bool mine, uint slot, bool again) {
+// What a slot saves: the bytes of the last answer that are summed, the sum, how many blocks it has drawn, and the
+// state of the generator.
+const uint SAVED_SUMMED = 0;
+const uint SAVED_SUM = 1;
+const uint SAVED_DRAWS = 2;
+const uint SAVED_DRAWN = 3;
+
+// In SAVED_SUMMED: the last answer is done with, and the next request may have found the ring full.
+const uint TO_BE_ASKED = 0xFFFFFFFF;
+
+// An outcome, unless the slot asks again, at `offset`.
+struct LoadSum {
+    Outcome outcome;
+    bool asks;
+    uvec2 offset;
+};
+
+uint saved(uint slot, uint i) { return load_relaxed_state(saved_word(slot, i)); }
+
+void save(uint slot, uint i, uint value) {
+    atomicStore(state[saved_word(slot, i)], value, SCOPE, 0, gl_SemanticsRelaxed);
+}
+
+// Before the first request.
+void load_sum_begin(uint slot) {
+    save(slot, SAVED_SUM, 0);
+    save(slot, SAVED_DRAWS, 0);
+    save(slot, SAVED_DRAWN, slots[slot * SLOT_WORDS + ARG0_WORD + 9]);
+}
+
+// Where the block is that `drawn` stands for: the high bits, which are the more random ones, of the a8 blocks.
+uvec2 drawn_offset(uint base, uint drawn) {
+    uint block, rest, hi, lo;
+    umulExtended(drawn, slots[base + 8], block, rest);
+    umulExtended(block, slots[base + 4], hi, lo);
+    return uvec2(lo, hi);
+}
+
+// The whole subgroup calls it; the slots of `mine` were answered, and if `again` have been here since.
+LoadSum op_load_sum(bool mine, uint slot, bool again) {
+    uint base = slot * SLOT_WORDS + ARG0_WORD;
     uvec2 address = uvec2(0);
     uint arrived = 0;
     uint summed = 0;
     uint sum = 0;
-    Outcome o = done(0);
+    LoadSum r = LoadSum(done(0), false, uvec2(0));
+    if (mine && again) summed = saved(slot, SAVED_SUMMED);
+    r.asks = mine && summed == TO_BE_ASKED;
+    if (r.asks) r.offset = drawn_offset(base, saved(slot, SAVED_DRAWN));
+    mine = mine && !r.asks;
     if (mine) {
-        uint base = slot * SLOT_WORDS + ARG0_WORD;
-        o = io_answer(slot);
-        uint handle = slots[base + 5];
-        uint offset = slots[base + 6];
-        uvec4 source = lane_record_of(handle);
+        r.outcome = io_answer(slot);
+        uvec4 memory = lane_record_of(slots[base + 5]);
+        uint at = slots[base + 6];
         // The host has checked the range before it read; since then the memory may have been given back.
-        bool there = grants(source, RESOURCE_READ) && offset <= bytes_of(source) && o.lo <= bytes_of(source) - offset;
-        if (o.fault == 0 && !there) o = bad_operand(5);
-        if (o.fault == 0) {
-            address = address_plus(source.xy, offset);
-            arrived = o.lo;
+        bool there = grants(memory, RESOURCE_READ) && at <= bytes_of(memory) && r.outcome.lo <= bytes_of(memory) - at;
+        if (r.outcome.fault == 0 && !there) r.outcome = bad_operand(5);
+        if (r.outcome.fault == 0) {
+            address = address_plus(memory.xy, at);
+            arrived = r.outcome.lo;
         }
-        if (again) {
-            summed = load_relaxed_state(saved_word(slot, 0));
-            sum = load_relaxed_state(saved_word(slot, 1));
-        }
+        sum = saved(slot, SAVED_SUM);
     }
     uint room = LOAD_SUM_TURN_BYTES;
-    bool left = summed < arrived;
+    bool left = mine && summed < arrived;
     while (subgroupAny(left && room != 0)) {
         uint first = subgroupBallotFindLSB(subgroupBallot(left));
         uint bytes = min(subgroupShuffle(arrived - summed, first), room);
-        uint at = subgroupShuffle(summed, first);
-        uvec2 begin = address_plus(subgroupShuffle(address, first), at);
+        uvec2 begin = address_plus(subgroupShuffle(address, first), subgroupShuffle(summed, first));
         uint part = sum_range(begin, bytes);
         // The end of a file may lie within a word.
         uint rest = bytes & 3;
@@ -51,14 +88,23 @@ Outcome op_load_sum(bool mine, uint slot, bool again) {
         }
         // Whole turns: what goes on later begins at a word.
         room = (room - bytes) & ~(RANGE_TURN_BYTES - 1);
-        charge(1);
+        charge(2); // with the last look of the loop in sum_range()
     }
-    if (!mine || o.fault != 0) return o;
-    if (!left) {
-        uint asked = slots[slot * SLOT_WORDS + ARG0_WORD + 4];
-        return Outcome(0, 0, sum, asked == 0 ? 0 : asked - arrived);
+    if (!mine || r.outcome.fault != 0) return r;
+    uint wanted = slots[base + 4];
+    uint missing = wanted == 0 ? 0 : wanted - arrived;
+    uint draws = saved(slot, SAVED_DRAWS);
+    r.asks = !left && missing == 0 && draws < slots[base + 7];
+    r.outcome = left ? Outcome(PENDING_READY, 0, 0, 0) : Outcome(0, 0, sum, missing);
+    if (left || r.asks) save(slot, SAVED_SUM, sum);
+    if (left) save(slot, SAVED_SUMMED, summed);
+    if (r.asks) {
+        // All of it before the request, with which another worker may have the slot.
+        uint drawn = saved(slot, SAVED_DRAWN) * LOAD_SUM_FACTOR + LOAD_SUM_SUMMAND;
+        r.offset = drawn_offset(base, drawn);
+        save(slot, SAVED_DRAWN, drawn);
+        save(slot, SAVED_DRAWS, draws + 1);
+        save(slot, SAVED_SUMMED, TO_BE_ASKED);
     }
-    atomicStore(state[saved_word(slot, 0)], summed, SCOPE, 0, gl_SemanticsRelaxed);
-    atomicStore(state[saved_word(slot, 1)], sum, SCOPE, 0, gl_SemanticsRelaxed);
-    return Outcome(PENDING_READY, 0, 0, 0);
+    return r;
 }

@@ -7,6 +7,10 @@
 
 #include "range.glsl"
 
+// Turns of RANGE_TURN_BYTES in 64 bytes, and those whose lines are touched before they are summed: 4 KiB.
+const uint TURNS_OF_LINE = 4;
+const uint TOUCHED_TURNS = 256;
+
 // The sum of the whole words in `bytes` bytes from an address on.
 uint sum_range(uvec2 address, uint bytes) {
     // Each from the address: SwiftShader dies of a cast between two references.
@@ -15,21 +19,28 @@ uint sum_range(uvec2 address, uint bytes) {
     uint whole = bytes / RANGE_TURN_BYTES;
     uvec4 sum = uvec4(0);
     uint first = 0;
-    while (first + 4 * gl_SubgroupSize <= whole) {
-        uint i = first + gl_SubgroupInvocationID;
-        uvec4 a = turns.at[i];
-        uvec4 b = turns.at[i + gl_SubgroupSize];
-        uvec4 c = turns.at[i + 2 * gl_SubgroupSize];
-        uvec4 d = turns.at[i + 3 * gl_SubgroupSize];
-        sum += a + b + c + d;
-        first += 4 * gl_SubgroupSize;
-        charge(1);
-    }
     while (first < whole) {
-        uint i = first + gl_SubgroupInvocationID;
-        if (i < whole) sum += turns.at[i];
-        first += gl_SubgroupSize;
-        charge(1);
+        // One word of each cache line to begin with, a line a lane: what another core or storage has written comes
+        // in side by side then. Those words are left out below.
+        uint end = min(first + TOUCHED_TURNS, whole);
+        uint line = first;
+        while (line < end) {
+            uint i = line + TURNS_OF_LINE * gl_SubgroupInvocationID;
+            if (i < end) sum.x += words.at[4 * i];
+            line += TURNS_OF_LINE * gl_SubgroupSize;
+            charge(1);
+        }
+        while (first < end) {
+            uint i = first + gl_SubgroupInvocationID;
+            if (i < end) {
+                uvec4 turn = turns.at[i];
+                if (i % TURNS_OF_LINE == 0) turn.x = 0;
+                sum += turn;
+            }
+            first += gl_SubgroupSize;
+            charge(1);
+        }
+        charge(3); // with the last looks of the loops inside
     }
     // Up to three words behind the last turn, for one lane: there may be no more.
     uint word = 4 * whole;

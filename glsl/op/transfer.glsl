@@ -25,12 +25,17 @@ Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
         r.memory_at = slots[base + 6];
     }
     bool unaligned = op == OP_LOAD_SUM && (r.memory_at & 3) != 0;
-    bool asked = io_request(mine && !answered && !unaligned, r);
     bool sums = mine && answered && op == OP_LOAD_SUM;
-    Outcome sum = done(0);
+    bool asks = mine && !answered && !unaligned;
+    LoadSum sum = LoadSum(done(0), false, uvec2(0));
     if (subgroupAny(sums)) sum = op_load_sum(sums, slot, again);
-    if (sums) return sum;
-    if (mine && answered) return io_answer(slot);
+    if (asks && op == OP_LOAD_SUM) load_sum_begin(slot);
+    if (sums && sum.asks) r.offset = sum.offset;
+    asks = asks || (sums && sum.asks);
+    bool asked = false;
+    if (subgroupAny(asks)) asked = io_request(asks, r);
+    if (sums && !sum.asks) return sum.outcome;
+    if (mine && answered && !sums) return io_answer(slot);
     if (unaligned) return bad_operand(6);
     return !asked ? Outcome(PENDING_READY, 0, 0, 0) : prefetch ? done(0) : Outcome(PENDING_ANSWER, 0, 0, 0);
 }

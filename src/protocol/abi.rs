@@ -425,10 +425,16 @@ pub mod range {
         RANGE_MAX_BYTES = 524_288;
         /// Most bytes that a claim of OP_LOAD_SUMs sums, of all its slots together; the rest waits for its next turn.
         LOAD_SUM_TURN_BYTES = 131_072;
+        /// The generator by which OP_LOAD_SUM draws blocks: x = x * factor + summand, modulo 2^32 (Numerical
+        /// Recipes).
+        LOAD_SUM_FACTOR = 1_664_525;
+        /// See there.
+        LOAD_SUM_SUMMAND = 1_013_904_223;
         /// Loop turns that the dearest of them can cost on a subgroup of four lanes or more: one for each 64
-        /// bytes, and of a CRC 18 for what is left of words and turns, and ten for each of the 14 bits of the
-        /// number of turns and each of the two levels of the tree.
-        RANGE_CLAIM_COST = 8_448;
+        /// bytes; of a sum, besides, one for each 256 and three for each 4,096; of a CRC 18 for what is left of
+        /// words and turns, and ten for each of the 14 bits of the number of turns and each of the two levels of
+        /// the tree.
+        RANGE_CLAIM_COST = 10_752;
         /// The polynomial of CRC32C (Castagnoli), x^31 at bit 0 as all of its values.
         CRC32C_POLYNOMIAL = 0x82F6_3B78;
     }

@@ -40,7 +40,8 @@ pub const COPY_RANGE: u32 = abi::OP_COPY_RANGE;
 pub const STORE_RANGE: u32 = abi::OP_STORE_RANGE;
 /// Completes when all IO asked before it was answered.
 pub const IO_FENCE: u32 = abi::OP_IO_FENCE;
-/// LOAD_MISS, then the sum of the words that arrived; its arguments, without a1, and a6 a multiple of 4.
+/// LOAD_MISS, then the sum of the words that arrived; its arguments, without a1, and a6 a multiple of 4. Then a7 times
+/// the same, each at one of a8 blocks of a4 bytes, drawn with the seed a9.
 pub const LOAD_SUM: u32 = abi::OP_LOAD_SUM;
 /// Drains, then stops the workers; tenant 0 only.
 pub const SHUTDOWN: u32 = abi::OP_SHUTDOWN;

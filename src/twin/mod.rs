@@ -12,6 +12,7 @@ pub mod compare_swap;
 pub mod copy_range;
 pub mod crc32c;
 pub mod dfa_step;
+pub mod load_sum;
 pub mod load_u32;
 mod machine;
 pub mod memcpy;
