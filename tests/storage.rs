@@ -7,15 +7,19 @@ mod support;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ringfence::descriptor::{BatchDescriptor, EncodeSlot as _, SlotDescriptor};
 use ringfence::io::transfer::faulty::{Faults, Faulty};
 use ringfence::io::transfer::{EngineChoice, TransferEngine, TransferOptions};
-use ringfence::protocol::opcode::SUM_WORDS;
+use ringfence::protocol::opcode::{CRC32C, SUM_WORDS};
 use ringfence::protocol::{FaultCode, LoadMiss, slot};
-use ringfence::runtime::{FileOptions, Job, Memory, Mode, Outcome, Runtime, StorageOptions, Tenants};
+use ringfence::runtime::{
+    FileOptions, Job, Memory, Mode, Outcome, Runtime, StorageOptions, StreamOptions, Tenants,
+};
+use ringfence::twin::crc32c::crc32c;
 use support::{MODES, PATIENCE, assert_silent, builder};
 
 /// Engines, and whether the device imports the memory.
@@ -353,6 +357,35 @@ fn a_runtime_tells_where_slots_are_to_read() {
         }
     }
     assert_eq!(builder(Mode::Epoch).build().expect("a runtime").placement(), None);
+    assert_silent();
+}
+
+/// A stream's chunks, whether the device imports them or the CPU copies each.
+#[test]
+fn streams_bring_the_same_either_way() {
+    let bytes = noise(1_000_001);
+    let chunk = 64 << 10;
+    for (mode, import) in MODES.into_iter().flat_map(|mode| [(mode, true), (mode, false)]) {
+        let runtime = builder(mode).opcodes(&[CRC32C]).without_import(!import).build().expect("a runtime");
+        let options = StreamOptions { chunk_bytes: chunk, chunks: 8, depth: 4, ..StreamOptions::default() };
+        let mut stream = runtime.stream(&options).expect("a stream");
+        stream.push(Arc::new(file(&bytes)), .., 7);
+        let mut sums = vec![None; bytes.len().div_ceil(chunk)];
+        while let Some(ended) =
+            stream.next(PATIENCE, |arrived| arrived.slot(CRC32C, arrived.bytes)).expect("well")
+        {
+            if !ended.last {
+                let Outcome::Done(crc) = ended.outcome else { panic!("{mode}, {import}: {ended:?}") };
+                sums[ended.offset as usize / chunk] = Some(crc as u32);
+            }
+        }
+        let wanted: Vec<_> =
+            bytes.chunks(chunk).map(|chunk| Some(crc32c(0, chunk.iter().copied()))).collect();
+        assert_eq!(sums, wanted, "{mode}, {import}");
+        let copied = runtime.stats().cpu_copied_bytes;
+        let all = bytes.len().next_multiple_of(4) as u64;
+        assert!(copied == all || import && copied == 0, "{mode}, {import}: {copied}");
+    }
     assert_silent();
 }
 

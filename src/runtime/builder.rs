@@ -218,10 +218,13 @@ impl RuntimeBuilder {
             loop_budget: self.loop_budget,
             uncounted_loops: self.uncounted_loops,
         };
+        let cpu_copied = Arc::new(AtomicU64::new(0));
         let storage = self
             .storage
             .as_ref()
-            .map(|options| Storage::new(&gpu, options, self.slots, self.injected, report.as_ref()))
+            .map(|options| {
+                Storage::new(&gpu, options, self.slots, self.injected, report.as_ref(), &cpu_copied)
+            })
             .transpose()?;
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
@@ -258,6 +261,8 @@ impl RuntimeBuilder {
             batches: Mutex::new(batches),
             inboxes: Mutex::default(),
             handles: Mutex::default(),
+            import: !self.injected.without_import,
+            cpu_copied,
             dispatches: AtomicU64::new(0),
             storage,
             gpu,

@@ -33,6 +33,7 @@ mod readback;
 mod resources;
 mod ring;
 mod shared;
+mod space;
 mod storage;
 mod stream;
 mod submission;
@@ -348,8 +349,8 @@ impl Runtime {
     /// lands. It needs no [`RuntimeBuilder::storage`].
     ///
     /// # Errors
-    /// [`RuntimeError::BadOption`]; where the device cannot import memory, as for
-    /// [`map_arena`](Self::map_arena); an engine that cannot be had.
+    /// [`RuntimeError::BadOption`]; no memory; an engine that cannot be had. Where the device cannot import
+    /// memory the CPU copies each chunk ([`Stats::cpu_copied_bytes`]).
     pub fn stream(&self, options: &StreamOptions) -> Result<Stream, RuntimeError> {
         Stream::new(&self.shared, options, |engine| engine)
     }
@@ -461,7 +462,7 @@ impl Runtime {
             published: self.shared.published.load(Ordering::Relaxed),
             ended: self.shared.ended.load(Ordering::Relaxed),
             dispatches: self.shared.dispatches.load(Ordering::Relaxed),
-            cpu_copied_bytes: self.shared.storage.as_ref().map_or(0, |storage| storage.copied()),
+            cpu_copied_bytes: self.shared.cpu_copied.load(Ordering::Relaxed),
         }
     }
 

@@ -92,6 +92,10 @@ pub(crate) struct Shared {
     pub handles: Mutex<Handles>,
     /// Where the kernel may ask for IO.
     pub storage: Option<Storage>,
+    /// Whether host memory is imported where the device can.
+    pub import: bool,
+    /// Bytes of storage's that the CPU has copied.
+    pub cpu_copied: Arc<AtomicU64>,
     /// Dispatches handed to the queue so far.
     pub dispatches: AtomicU64,
 }

@@ -7,7 +7,6 @@
 mod capability;
 mod order;
 mod service;
-mod space;
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use super::error::RuntimeError;
 use super::placement::Placement;
 use super::resources::{Access, Resource};
 use super::shared::{Shared, lock};
+use super::space::Space;
 use super::tenants::Tenants;
 use crate::io::arena::MAX_ARENA_BYTES;
 use crate::io::transfer::{Description, TransferEngine, TransferOptions, open_transfer};
@@ -28,7 +28,6 @@ pub(super) use self::capability::Piece;
 use self::capability::Tables;
 use self::order::Order;
 use self::service::State;
-use self::space::Space;
 
 /// How a runtime serves the IO that its slots ask for.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +89,7 @@ impl Storage {
         slots: u32,
         injected: Injected,
         probed: Option<&ProbeReport>,
+        copied: &Arc<AtomicU64>,
     ) -> Result<Self, RuntimeError> {
         if options.memory_bytes == 0 || options.memory_bytes > MAX_ARENA_BYTES {
             return Err(RuntimeError::BadOption {
@@ -98,7 +98,8 @@ impl Storage {
                 takes: "1 to 128 MiB",
             });
         }
-        let space = Space::new(gpu, options.memory_bytes, !injected.without_import)?;
+        let arena = Space::map(gpu, options.memory_bytes)?;
+        let space = Space::new(gpu, &arena, !injected.without_import, copied)?;
         let placement = options.placement.resolve(gpu, space.buffer.is_device_local(), probed)?;
         let tables = Arc::new(Mutex::new(Tables::new(space.arena.len())));
         let wrap = injected.wrap_engine.unwrap_or(|engine| engine);
@@ -132,11 +133,6 @@ impl Storage {
     /// Requests answered so far, modulo 2^32.
     pub fn answered(&self) -> u32 {
         self.answered.load(Ordering::Acquire)
-    }
-
-    /// Bytes that the CPU copied between storage's memory and the device's.
-    pub fn copied(&self) -> u64 {
-        self.space.copied()
     }
 
     /// The engine.

@@ -126,7 +126,7 @@ impl Stream {
         let alignment = shared.gpu.info().import_alignment.unwrap_or(1) as usize;
         let mapped = bytes.next_multiple_of(alignment.max(1));
         let arena = Arena::new(mapped).map_err(host("no memory for a stream could be mapped"))?;
-        let memory = MappedArena::new(shared, &arena)?;
+        let memory = MappedArena::or_copied(shared, &arena)?;
         let depth = depth.min(chunks);
         let transfer = TransferOptions { entries: depth as u32, ..transfer };
         let engine = open_transfer(&transfer, std::slice::from_ref(&arena))
@@ -313,7 +313,9 @@ impl Stream {
         if got == 0 {
             self.free.push(buf);
         } else {
-            buf[got..got.next_multiple_of(4)].fill(0);
+            let padded = got.next_multiple_of(4);
+            buf[got..padded].fill(0);
+            self.memory.arrive(buf.offset()..buf.offset() + padded);
             used.buf = Some(buf);
             self.landed.push_back(chunk);
         }

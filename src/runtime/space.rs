@@ -13,26 +13,39 @@ use crate::io::arena::{Arena, MAX_ARENA_BYTES};
 use crate::runtime::error::RuntimeError;
 use crate::vulkan::{Buffer, Gpu, Role, VulkanError};
 
+/// An arena, as the device has it.
 pub(super) struct Space {
     /// As storage sees it.
     pub arena: Arc<Arena>,
-    /// As the device sees it, and callers.
+    /// As the device sees it.
     pub buffer: Buffer,
     /// Why they are not the same memory, if they are not.
     pub copied_because: Option<String>,
-    copied: AtomicU64,
+    /// Bytes that the CPU has copied, here and elsewhere.
+    copied: Arc<AtomicU64>,
 }
 
 impl Space {
-    /// Maps the memory and imports it, unless `import` is false.
-    pub fn new(gpu: &Arc<Gpu>, bytes: usize, import: bool) -> Result<Self, RuntimeError> {
-        let alignment = gpu.info().import_alignment.unwrap_or(1) as usize;
-        let bytes = bytes.next_multiple_of(alignment.max(1)).min(MAX_ARENA_BYTES);
-        let arena = Arena::new(bytes).map_err(|e| RuntimeError::Host {
+    /// Maps memory that the device may import.
+    pub fn map(gpu: &Gpu, bytes: usize) -> Result<Arc<Arena>, RuntimeError> {
+        let alignment = gpu.info().import_alignment.unwrap_or(1).max(1) as usize;
+        let bytes = bytes.next_multiple_of(alignment).min(MAX_ARENA_BYTES);
+        Arena::new(bytes).map_err(|e| RuntimeError::Host {
             what: "no memory for storage could be mapped",
             error: e.to_string(),
-        })?;
-        let imported = if import { import_arena(gpu, &arena) } else { Err(None) };
+        })
+    }
+
+    /// The arena in memory of the device's, imported if `import` says so and the driver takes it. `copied`
+    /// counts what is copied otherwise. Where slots get the right to write, nobody makes references to the
+    /// arena's bytes.
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        arena: &Arc<Arena>,
+        import: bool,
+        copied: &Arc<AtomicU64>,
+    ) -> Result<Self, RuntimeError> {
+        let imported = if import { import_arena(gpu, arena).map_err(Some) } else { Err(None) };
         let (buffer, copied_because) = match imported {
             Ok(buffer) => (buffer, None),
             Err(Some(VulkanError::DeviceLost)) => return Err(VulkanError::DeviceLost.into()),
@@ -48,60 +61,57 @@ impl Space {
         if let Some(note) = &copied_because {
             tracing::info!("{note}");
         }
-        Ok(Self { arena, buffer, copied_because, copied: AtomicU64::new(0) })
+        Ok(Self { arena: arena.clone(), buffer, copied_because, copied: copied.clone() })
     }
 
-    /// Bytes that the CPU has copied so far.
-    pub fn copied(&self) -> u64 {
-        self.copied.load(Ordering::Relaxed)
-    }
-
-    /// Storage has filled `range`, in bytes: shows it to the device. Called by one thread at a time, before
-    /// whatever tells the device.
+    /// Storage has filled `range`, in bytes, which nobody has a mutable reference to: shows it to the
+    /// device. Called by one thread at a time, before whatever tells the device.
     pub fn arrive(&self, range: Range<usize>) {
-        self.copy(range, |arena, buffer| (arena, buffer));
+        self.copy(range, copy_bytes);
     }
 
-    /// Storage is to take `range`, in bytes, as the device has left it. Called by one thread at a time.
+    /// Storage is to take `range`, in bytes, which nobody has a reference to, as the device has left it.
+    /// Called by one thread at a time.
     pub fn leave(&self, range: Range<usize>) {
-        self.copy(range, |arena, buffer| (buffer, arena));
+        self.copy(range, |arena, buffer, skip, bytes| copy_bytes(buffer, arena, skip, bytes));
     }
 
-    fn copy<'a>(
-        &'a self,
-        range: Range<usize>,
-        direction: fn(Words<'a>, Words<'a>) -> (Words<'a>, Words<'a>),
-    ) {
+    fn copy(&self, range: Range<usize>, copy: fn(Words<'_>, Words<'_>, usize, usize)) {
         if self.copied_because.is_none() || range.is_empty() {
             return;
         }
         let words = range.start / 4..range.end.div_ceil(4);
-        let (Some(arena), Some(buffer)) = (
-            arena_words(&self.arena).get(words.clone()),
-            self.buffer.words().and_then(|buffer| buffer.get(words.clone())),
-        ) else {
-            return;
-        };
-        let (from, to) = direction(arena, buffer);
-        copy_bytes(from, to, range.start % 4, range.len());
-        self.copied.fetch_add(range.len() as u64, Ordering::Relaxed);
+        let arena = arena_words(&self.arena, words.clone());
+        let buffer = self.buffer.words().and_then(|buffer| buffer.get(words));
+        if let (Some(arena), Some(buffer)) = (arena, buffer) {
+            copy(arena, buffer, range.start % 4, range.len());
+            self.copied.fetch_add(range.len() as u64, Ordering::Relaxed);
+        }
     }
 }
 
 type Words<'a> = &'a [AtomicU32];
 
-fn import_arena(gpu: &Arc<Gpu>, arena: &Arc<Arena>) -> Result<Buffer, Option<VulkanError>> {
+/// Imports an arena, or says why not. Where slots get the right to write, nobody makes references to its
+/// bytes.
+pub(super) fn import_arena(gpu: &Arc<Gpu>, arena: &Arc<Arena>) -> Result<Buffer, VulkanError> {
     let start = NonNull::new(arena.as_ptr()).unwrap_or(NonNull::dangling());
     // SAFETY: the arena is one mapping that lives as long as its last Arc, of which the buffer keeps one.
-    // Nobody makes references to its bytes: transfers go through raw pointers, callers through atomics.
-    unsafe { Buffer::import_host(gpu, start, arena.len(), arena.clone()) }.map_err(Some)
+    // Memory that slots write is reached by transfers through raw pointers, and by callers through atomics;
+    // what they only read may be referred to, since the buffer's words, by which the host could write, are
+    // not given out there.
+    unsafe { Buffer::import_host(gpu, start, arena.len(), arena.clone()) }
 }
 
-fn arena_words(arena: &Arena) -> Words<'_> {
-    // SAFETY: the mapping has whole pages, is zeroed at first, and lives as long as the arena. Apart from the
-    // system, which transfers go to and come from, nobody reaches it but through these atomics: it is no
-    // pool, and not imported.
-    unsafe { std::slice::from_raw_parts(arena.as_ptr().cast(), arena.len() / 4) }
+fn arena_words(arena: &Arena, words: Range<usize>) -> Option<Words<'_>> {
+    if words.start > words.end || words.end > arena.len() / 4 {
+        return None;
+    }
+    let start = arena.as_ptr().cast::<AtomicU32>().wrapping_add(words.start);
+    // SAFETY: within the mapping, which has whole pages, is zeroed at first, and lives as long as the arena.
+    // Nobody has references to these bytes that would not let them be read, or in `leave` be written, as the
+    // two callers demand; the system, which transfers go through, is done with them or has not begun.
+    Some(unsafe { std::slice::from_raw_parts(start, words.len()) })
 }
 
 /// Copies `bytes` bytes from byte `skip` of the first word on; the last byte is in the last word. Whole
