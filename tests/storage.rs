@@ -360,6 +360,22 @@ fn a_runtime_tells_where_slots_are_to_read() {
     assert_silent();
 }
 
+/// Whatever the last owner of its place has left there.
+#[test]
+fn memory_is_zero_at_first() {
+    each(|runtime, what| {
+        for bytes in [100, 10_000, 5_000, 100] {
+            let [a, b] = [bytes, 4096].map(|bytes| runtime.memory(bytes).expect("memory"));
+            for memory in [a, b] {
+                assert!(memory.to_vec().iter().all(|byte| *byte == 0), "{what}: {bytes}");
+                memory.write(0, &vec![7; memory.len()]);
+            }
+            // Places come back at a moment without a dispatch in flight.
+            runtime.control().expect("a readback");
+        }
+    });
+}
+
 /// A stream's chunks, whether the device imports them or the CPU copies each.
 #[test]
 fn streams_bring_the_same_either_way() {

@@ -137,6 +137,7 @@ fn imported_host_memory_is_the_same_memory() {
     // SAFETY: a wrong length is refused before anything is touched.
     let odd = unsafe { Buffer::import_host(&gpu, pointer, bytes - 4, pages.clone()) };
     assert!(matches!(odd, Err(VulkanError::InvalidArgument { what: "bytes", .. })), "{odd:?}");
+    assert_eq!(gpu.info().import_device_local, Some(from.is_device_local()));
     let to = Buffer::new(&gpu, Role::DeviceToHost, 4096 + 4, "to").unwrap();
     for (i, word) in (0u32..).zip(from.words().unwrap()) {
         word.store(i ^ 0x5555, Relaxed);
@@ -333,6 +334,7 @@ fn a_callers_device_is_adopted_and_left_alone() {
     }
     .unwrap();
     assert_eq!(gpu.info().import_alignment, None, "not enabled, so not there");
+    assert_eq!(gpu.info().import_device_local, None);
     let from = Buffer::new(&gpu, Role::HostToDevice, 4096, "from").unwrap();
     let to = Buffer::new(&gpu, Role::DeviceToHost, 4096 + 4, "to").unwrap();
     run(&gpu, &from, &to, 1024, 77);

@@ -376,7 +376,8 @@ impl Runtime {
         RegisteredFile::new(&self.shared, file, options)
     }
 
-    /// Memory that transfers go to and come from, and that slots of the system tenant read and write.
+    /// Memory that transfers go to and come from, and that slots of the system tenant read and write; all
+    /// zero at first.
     ///
     /// # Errors
     /// [`RuntimeError::NoStorage`], [`RuntimeError::NoMemory`]; as [`table`](Self::table).

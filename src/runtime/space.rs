@@ -76,6 +76,12 @@ impl Space {
         self.copy(range, |arena, buffer, skip, bytes| copy_bytes(buffer, arena, skip, bytes));
     }
 
+    /// Sets the words of `range`, in bytes, to zero, which no slot and no transfer names.
+    pub fn clear(&self, range: Range<usize>) {
+        let words = self.buffer.words().and_then(|words| words.get(range.start / 4..range.end / 4));
+        words.unwrap_or(&[]).iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
     fn copy(&self, range: Range<usize>, copy: fn(Words<'_>, Words<'_>, usize, usize)) {
         if self.copied_because.is_none() || range.is_empty() {
             return;

@@ -192,6 +192,10 @@ impl Memory {
     pub(super) fn new(shared: &Arc<Shared>, bytes: usize, tenants: Tenants) -> Result<Self, RuntimeError> {
         let storage = storage(shared)?;
         let piece = Arc::new(Piece::new(&storage.tables, bytes)?);
+        if piece.is_used() {
+            // What slots and transfers of its last owner left there is not for others.
+            storage.space.clear(piece.range());
+        }
         // The device knows one tenant so far, that of the one queue.
         let theirs = tenants.contains(lock(&shared.submission).tenant);
         let access = if theirs { Access::Write } else { Access::None };

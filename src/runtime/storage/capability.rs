@@ -67,6 +67,8 @@ pub(crate) struct Tables {
     revoked: Vec<u32>,
     memory: HashMap<u32, Lent>,
     free: RangeAllocator<usize>,
+    /// What lies behind was never lent.
+    used: usize,
 }
 
 /// Memory as requests see it.
@@ -81,14 +83,24 @@ pub(crate) struct Piece {
     tables: Arc<Mutex<Tables>>,
     range: Range<usize>,
     bytes: usize,
+    /// Somebody had some of it before.
+    used: bool,
 }
 
 impl Piece {
     pub fn new(tables: &Arc<Mutex<Tables>>, bytes: usize) -> Result<Self, RuntimeError> {
         let pages = bytes.max(1).next_multiple_of(PAGE);
-        let range = lock(tables).free.allocate_range(pages);
+        let mut all = lock(tables);
+        let range = all.free.allocate_range(pages);
         let range = range.map_err(|e| RuntimeError::NoMemory { bytes, left: e.fragmented_free_length })?;
-        Ok(Self { tables: tables.clone(), range, bytes: bytes.max(1).next_multiple_of(4) })
+        let used = range.start < all.used;
+        all.used = all.used.max(range.end);
+        Ok(Self { tables: tables.clone(), range, bytes: bytes.max(1).next_multiple_of(4), used })
+    }
+
+    /// Whether it may hold what somebody else left there; else it is all zero.
+    pub fn is_used(&self) -> bool {
+        self.used
     }
 
     /// In bytes from the start of the arena; both ends are multiples of 4.
@@ -118,6 +130,7 @@ impl Tables {
             revoked: Vec::new(),
             memory: HashMap::new(),
             free: RangeAllocator::new(0..bytes / PAGE * PAGE),
+            used: 0,
         }
     }
 
