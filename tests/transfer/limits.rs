@@ -1,13 +1,12 @@
 //! Many transfers, few resources, and engines that go away.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringfence::io::transfer::Direction::Read;
 use ringfence::io::transfer::{EngineChoice, TransferOptions, open_transfer};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::process::{child, forbid_descriptors, forbid_io_uring, limit_locked_memory};
 use crate::rig::{Random, Rig, Scratch, setups};
 
 const EMFILE: i32 = 24;
@@ -102,34 +101,16 @@ fn an_engine_belongs_to_the_thread_that_uses_it() {
     }
 }
 
-/// Runs one of the ignored tests below in a process of its own, whose limits it lowers.
-fn child(test: &str) {
-    let out = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", &format!("limits::{test}"), "--ignored", "--nocapture"])
-        .output()
-        .expect("the test runs");
-    let text = String::from_utf8_lossy(&out.stdout);
-    let errors = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && text.contains("1 passed"), "{text}{errors}");
-}
-
 #[test]
 fn little_memory_may_be_locked() {
-    child("child_with_a_small_memlock_limit");
+    child("limits::child_with_a_small_memlock_limit");
 }
 
 #[test]
 #[ignore = "run by the test above"]
 fn child_with_a_small_memlock_limit() {
-    // Root may lock what it likes.
-    let mut sets = rustix::thread::capabilities(None).unwrap();
-    sets.effective.remove(rustix::thread::CapabilitySet::IPC_LOCK);
-    rustix::thread::set_capabilities(None, sets).unwrap();
-    let limit = |kib: u64| {
-        setrlimit(Resource::Memlock, Rlimit { current: Some(kib << 10), maximum: Some(512 << 10) }).unwrap();
-    };
     // Enough for the rings themselves, which some kernels count too, and for no arena.
-    limit(512);
+    limit_locked_memory(512 << 10, 512 << 10);
     let scratch = Scratch::new(&[5; 20_000]);
     Rig::each(4 << 20, |rig| {
         let file = rig.register(&scratch.file);
@@ -139,7 +120,7 @@ fn child_with_a_small_memlock_limit() {
         let noted = described.notes.iter().any(|note| note.contains("RLIMIT_MEMLOCK is 512 KiB"));
         assert_eq!(noted, described.name == "io_uring", "{rig}");
     });
-    limit(4);
+    limit_locked_memory(4 << 10, 512 << 10);
     let mut rig = Rig::new(TransferOptions::default(), 1 << 20);
     let file = rig.register(&scratch.file);
     assert_eq!(rig.one(Read, file, 4096, 20_000), (15_904, None), "{rig}");
@@ -148,7 +129,7 @@ fn child_with_a_small_memlock_limit() {
 
 #[test]
 fn no_descriptors_are_left() {
-    child("child_without_descriptors");
+    child("limits::child_without_descriptors");
 }
 
 #[test]
@@ -157,8 +138,7 @@ fn child_without_descriptors() {
     let scratch = Scratch::new(&[6; 20_000]);
     let mut rigs: Vec<Rig> = setups().into_iter().map(|options| Rig::new(options, 1 << 16)).collect();
     let file = Arc::new(scratch.file.try_clone().unwrap());
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(3), maximum }).unwrap();
+    forbid_descriptors();
     for rig in &mut rigs {
         let file = rig.engine.register(file.clone()).unwrap();
         assert_eq!(rig.one(Read, file, 4096, 20_000), (15_904, None), "{rig}");
@@ -180,32 +160,13 @@ fn no_ring(why: &dyn Fn(&std::io::Error) -> bool) {
 #[test]
 #[cfg(target_os = "linux")]
 fn io_uring_is_forbidden() {
-    child("child_under_a_filter");
+    child("limits::child_under_a_filter");
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 #[ignore = "run by the test above"]
 fn child_under_a_filter() {
-    let (load, equal, give) = (
-        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
-        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-        libc::BPF_RET,
-    );
-    let step = |code: u32, k: u32, jf: u8| libc::sock_filter { code: code as u16, jt: 0, jf, k };
-    // The number of the system call is the first word that a filter sees.
-    let mut steps = [
-        step(load, 0, 0),
-        step(equal, libc::SYS_io_uring_setup as u32, 1),
-        step(give, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0),
-        step(give, libc::SECCOMP_RET_ALLOW, 0),
-    ];
-    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-    // SAFETY: the program outlives the call, which copies it; it concerns this process alone.
-    let result = unsafe {
-        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program)
-    };
-    assert_eq!(result, 0);
+    forbid_io_uring();
     no_ring(&|error| error.raw_os_error() == Some(libc::EPERM));
 }

@@ -3,5 +3,7 @@
 
 mod limits;
 mod odd_files;
+#[path = "../support/process.rs"]
+mod process;
 mod random;
 mod rig;
