@@ -12,6 +12,9 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
+#ifdef WITH_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #extension GL_GOOGLE_include_directive : require
 #pragma use_vulkan_memory_model
 

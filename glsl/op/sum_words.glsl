@@ -7,39 +7,57 @@
 
 #include "range.glsl"
 
-// Turns of RANGE_TURN_BYTES in 64 bytes, and those whose lines are touched before they are summed: 4 KiB.
+// Turns of RANGE_TURN_BYTES in 64 bytes, and those of a block whose lines are touched at once: 4 KiB.
 const uint TURNS_OF_LINE = 4;
 const uint TOUCHED_TURNS = 256;
 
+#ifdef WITH_INT64
+// The same memory in words of 64 bits, of which CPU drivers load as many at once as of 32. It is aligned to 8.
+layout(buffer_reference, std430, buffer_reference_align = 8) nonprivate readonly buffer Longs { u64vec2 at[]; };
+#endif
+
+// Turn `i` behind an address.
+uvec4 turn_at(uvec2 address, uint i) {
+#ifdef WITH_INT64
+    if ((address.x & 7) == 0) {
+        u64vec2 halves = Longs(address).at[i];
+        return uvec4(unpackUint2x32(halves.x), unpackUint2x32(halves.y));
+    }
+#endif
+    return Turns(address).at[i];
+}
+
 // The sum of the whole words in `bytes` bytes from an address on.
 uint sum_range(uvec2 address, uint bytes) {
-    // Each from the address: SwiftShader dies of a cast between two references.
-    Turns turns = Turns(address);
+    // Each reference from the address: SwiftShader dies of a cast between two.
     Words words = Words(address);
     uint whole = bytes / RANGE_TURN_BYTES;
     uvec4 sum = uvec4(0);
+    // One word of each cache line is read ahead, a line a lane: what another core or storage has written comes in side
+    // by side then, while the block before is summed. Those words are left out below.
+    uint touched = 0;
     uint first = 0;
     while (first < whole) {
-        // One word of each cache line to begin with, a line a lane: what another core or storage has written comes
-        // in side by side then. Those words are left out below.
-        uint end = min(first + TOUCHED_TURNS, whole);
-        uint line = first;
-        while (line < end) {
-            uint i = line + TURNS_OF_LINE * gl_SubgroupInvocationID;
+        uint end = min(touched + TOUCHED_TURNS, whole);
+        while (touched < end) {
+            uint i = touched + TURNS_OF_LINE * gl_SubgroupInvocationID;
             if (i < end) sum.x += words.at[4 * i];
-            line += TURNS_OF_LINE * gl_SubgroupSize;
+            touched += TURNS_OF_LINE * gl_SubgroupSize;
             charge(1);
         }
+        touched = end;
+        end = touched < whole ? touched - TOUCHED_TURNS : whole;
         while (first < end) {
             uint i = first + gl_SubgroupInvocationID;
             if (i < end) {
-                uvec4 turn = turns.at[i];
+                uvec4 turn = turn_at(address, i);
                 if (i % TURNS_OF_LINE == 0) turn.x = 0;
                 sum += turn;
             }
             first += gl_SubgroupSize;
             charge(1);
         }
+        first = end;
         charge(3); // with the last looks of the loops inside
     }
     // Up to three words behind the last turn, for one lane: there may be no more.

@@ -35,27 +35,34 @@ const RANGE: &Family =
     &Family { opcodes: &[OP_CRC32C, OP_SUM_WORDS, OP_COPY_RANGE], claim_cost: RANGE_CLAIM_COST };
 const TRANSFER: &Family = &Family { opcodes: IO, claim_cost: RANGE_CLAIM_COST };
 
-/// Modules, those without and those with transfers each by growing size, with what each has beyond [`CORE`].
+/// Modules, those without and those with transfers each by growing size, with what each has beyond [`CORE`]; those that
+/// need 64-bit integers before those that do the same without.
 const MODULES: &[(&str, &[&Family])] = &[
     ("core", &[]),
     ("scan", &[SCAN]),
+    ("range64", &[RANGE]),
     ("range", &[RANGE]),
     ("wide", &[SCAN, RANGE]),
+    ("io64", &[TRANSFER, RANGE]),
     ("io", &[TRANSFER, RANGE]),
     ("full", &[TRANSFER, SCAN, RANGE]),
 ];
 
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
 /// so they ask for nothing. It has transfers only if they are asked for: without somebody to answer, their
-/// slots would never end.
-pub(crate) fn smallest(opcodes: &[u32]) -> Option<&'static Module> {
+/// slots would never end. `int64`: the device has 64-bit integers.
+pub(crate) fn smallest(opcodes: &[u32], int64: bool) -> Option<&'static Module> {
     let has = |families: &[&Family], op: &u32| families.iter().any(|family| family.opcodes.contains(op));
     let transfers = opcodes.iter().any(|op| IO.contains(op));
     let asks = |op: &&u32| !CORE.contains(op) && MODULES.iter().any(|(_, families)| has(families, op));
     let serves = |families: &[&Family]| {
         has(families, &OP_LOAD_MISS) == transfers && opcodes.iter().filter(asks).all(|op| has(families, op))
     };
-    MODULES.iter().find(|(_, families)| serves(families)).and_then(|(name, _)| module(name))
+    MODULES
+        .iter()
+        .filter(|(_, families)| serves(families))
+        .filter_map(|(name, _)| module(name))
+        .find(|module| int64 || !module.needs_int64())
 }
 
 /// Loop turns that the dearest claim of a module can cost; the kernel's `RESERVE`.
@@ -89,8 +96,11 @@ mod tests {
             (&[OP_LOAD_MISS, OP_SCAN], "full"),
         ];
         for (opcodes, name) in cases {
-            let taken = smallest(opcodes).expect("every module is embedded");
+            let taken = smallest(opcodes, false).expect("every module is embedded");
             assert_eq!(taken.name, name, "{opcodes:x?}");
+            let with = smallest(opcodes, true).expect("every module is embedded");
+            assert_eq!(with.name.trim_end_matches("64"), name, "{opcodes:x?}");
+            assert_eq!(with.needs_int64(), with.name.ends_with("64"), "{opcodes:x?}");
             for (_, families) in MODULES.iter().filter(|(module, _)| *module == name) {
                 assert!(families.iter().all(|family| family.claim_cost <= claim_cost(taken)), "{name}");
             }

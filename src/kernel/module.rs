@@ -24,6 +24,11 @@ pub struct Module {
 }
 
 impl Module {
+    /// Whether the device must have `shaderInt64`.
+    pub fn needs_int64(&self) -> bool {
+        self.capabilities.contains(&"Int64")
+    }
+
     /// The module as `vkCreateShaderModule` takes it.
     pub fn words(&self) -> &'static [u32] {
         // Aligned by `Aligned`, a whole number of words by the build script's check.

@@ -204,7 +204,7 @@ impl RuntimeBuilder {
         if self.storage.is_some() {
             opcodes.extend(kernel::IO);
         }
-        let module = kernel::smallest(&opcodes).ok_or_else(|| RuntimeError::Host {
+        let module = kernel::smallest(&opcodes, gpu.info().int64).ok_or_else(|| RuntimeError::Host {
             what: "no kernel module is embedded",
             error: "the build left spirv/ out".into(),
         })?;

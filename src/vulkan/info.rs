@@ -63,6 +63,8 @@ pub struct DeviceInfo {
     pub subgroup_size_range: Option<(u32, u32)>,
     /// Whether a pipeline may demand full subgroups.
     pub full_subgroups: bool,
+    /// Whether shaders have 64-bit integers (`shaderInt64`).
+    pub int64: bool,
     /// Most bytes of one storage buffer binding.
     pub max_storage_buffer_range: u32,
     /// Most workgroups of one dispatch, in x.
@@ -132,11 +134,13 @@ pub(super) fn read(
     unsafe { instance.get_physical_device_properties2(physical, &mut p) };
     let v1 = p.properties;
     let mut f_size = vk::PhysicalDeviceSubgroupSizeControlFeatures::default();
+    let mut f = vk::PhysicalDeviceFeatures2::default();
     if size_control {
-        let mut f = vk::PhysicalDeviceFeatures2::default().push_next(&mut f_size);
-        // SAFETY: as above.
-        unsafe { instance.get_physical_device_features2(physical, &mut f) };
+        f = f.push_next(&mut f_size);
     }
+    // SAFETY: as above.
+    unsafe { instance.get_physical_device_features2(physical, &mut f) };
+    let int64 = f.features.shader_int64 == vk::TRUE;
     let pinnable = f_size.subgroup_size_control == vk::TRUE
         && size.required_subgroup_size_stages.contains(vk::ShaderStageFlags::COMPUTE);
     let kind = DeviceKind::from(v1.device_type);
@@ -156,6 +160,7 @@ pub(super) fn read(
         subgroup_size: p11.subgroup_size,
         subgroup_size_range: pinnable.then_some((size.min_subgroup_size, size.max_subgroup_size)),
         full_subgroups: f_size.compute_full_subgroups == vk::TRUE,
+        int64,
         max_storage_buffer_range: v1.limits.max_storage_buffer_range,
         max_workgroups: v1.limits.max_compute_work_group_count[0],
         max_workgroup_invocations: v1.limits.max_compute_work_group_invocations,

@@ -176,12 +176,11 @@ fn create_device(instance: &Instance, candidate: &Candidate, family: u32) -> Res
         .compute_full_subgroups(candidate.info.full_subgroups);
     // SAFETY: the device comes from this instance.
     let there = unsafe { instance.raw.get_physical_device_features(candidate.physical) };
-    let mut features = vk::PhysicalDeviceFeatures::default();
+    let mut features = vk::PhysicalDeviceFeatures::default().shader_int64(candidate.info.int64);
     if instance.validation == Level::GpuAssisted {
-        // The layer's instrumentation writes from every stage and computes 64-bit addresses.
+        // The layer's instrumentation writes from every stage, and computes 64-bit addresses where it can.
         features.fragment_stores_and_atomics = there.fragment_stores_and_atomics;
         features.vertex_pipeline_stores_and_atomics = there.vertex_pipeline_stores_and_atomics;
-        features.shader_int64 = there.shader_int64;
     }
     if candidate.optional.import {
         extensions.push(ext::external_memory_host::NAME.as_ptr());

@@ -17,6 +17,10 @@ const CAPABILITIES: &[&str] = &[
     "GroupNonUniformShuffle",
 ];
 
+/// Capabilities that only some have; modules with them are for those, and `src/kernel/family.rs` has others for the
+/// rest.
+const OPTIONAL: &[&str] = &["Int64"];
+
 /// Bytes of push constants that every device has (Vulkan specification, table "Required Limits").
 const PUSH_CONSTANT_BYTES: u32 = 128;
 
@@ -27,7 +31,8 @@ const PUSH_CONSTANT_BYTES: u32 = 128;
 /// # Errors
 /// Names what the host does not provide, and where it would have to be added.
 pub fn check(name: &str, reflection: &Reflection, tables: &[Table]) -> Result<()> {
-    if let Some(other) = reflection.capabilities.iter().find(|c| !CAPABILITIES.contains(&c.as_str())) {
+    let known = |capability: &str| CAPABILITIES.contains(&capability) || OPTIONAL.contains(&capability);
+    if let Some(other) = reflection.capabilities.iter().find(|c| !known(c)) {
         return Err(format!(
             "module '{name}' declares the capability {other}, which ringfence does not demand of devices. Change \
              the GLSL; or demand the feature in src/vulkan and add it to src/kernel/build/contract.rs."

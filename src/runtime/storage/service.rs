@@ -33,9 +33,11 @@ const ATTENDED: Duration = Duration::from_micros(200);
 /// How often it looks meanwhile.
 const TICK: Duration = Duration::from_micros(20);
 
-/// Requests that one turn takes at most. Page-cache reads are carried out as they are submitted, and no
-/// answer is published meanwhile: with all 64 at once, host and device would take turns.
+/// Requests that one turn takes at most, and as a share of the slots on their way: one in so many. Page-cache reads are
+/// carried out as they are submitted, and no answer is published meanwhile: with all at once, host and device would
+/// take turns.
 const TAKEN_AT_ONCE: usize = 16;
+const SHARE_TAKEN: u64 = 4;
 
 /// A transfer without an answer.
 struct Flight {
@@ -254,7 +256,8 @@ impl Service<'_> {
 
     /// All that are there before any is looked at: their cache lines come from the device side by side.
     fn read_requests(&mut self, requests: &mut Vec<Request>) {
-        while requests.len() < TAKEN_AT_ONCE {
+        let most = (self.shared.outstanding() / SHARE_TAKEN).clamp(1, TAKEN_AT_ONCE as u64) as usize;
+        while requests.len() < most {
             let at = self.shared.layout.io_request(self.state.taken);
             let entry = &self.shared.buffers.completion_words()[at..][..IO_SLOT_WORDS as usize];
             let words: RequestWords = std::array::from_fn(|i| entry[i].load(Ordering::Relaxed));
