@@ -34,7 +34,7 @@ fn sums_are_those_of_the_file() {
         (&["--placement", "copied", "--offset", "1"], 1..whole),
         (&["--placement", "in-place", "--bytes", "524289"], 0..524_289),
     ];
-    for engine in ["io-uring", "threads"] {
+    for engine in ["io_uring", "threads"] {
         for mode in ["live", "epoch"] {
             for (options, range) in &cases {
                 let more = [name, "--engine", engine, "--mode", mode];

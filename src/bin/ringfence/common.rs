@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use clap::builder::{EnumValueParser, TypedValueParser as _};
+use ringfence::io::transfer::EngineChoice;
 use ringfence::runtime::{Mode, Runtime, RuntimeBuilder, RuntimeError, SubmitError};
 use ringfence::vulkan::VulkanError;
 use serde::Serialize;
@@ -28,6 +29,28 @@ impl From<ModeOption> for Mode {
             ModeOption::Auto => Self::Auto,
             ModeOption::Live => Self::Live,
             ModeOption::Epoch => Self::Epoch,
+        }
+    }
+}
+
+/// What carries out reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// io_uring where it works, else threads.
+    Auto,
+    /// io_uring.
+    #[value(name = "io_uring")]
+    IoUring,
+    /// Positioned reads and writes on threads.
+    Threads,
+}
+
+impl From<Engine> for EngineChoice {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Auto => EngineChoice::Auto,
+            Engine::IoUring => EngineChoice::IoUring,
+            Engine::Threads => EngineChoice::Threads,
         }
     }
 }

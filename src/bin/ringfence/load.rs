@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use ringfence::descriptor::SlotDescriptor;
-use ringfence::io::transfer::{EngineChoice, TransferOptions};
+use ringfence::io::transfer::TransferOptions;
 use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, RANGE_MAX_BYTES};
 use ringfence::protocol::{FaultCode, LoadMiss};
 use ringfence::runtime::{
@@ -18,7 +18,7 @@ use ringfence::runtime::{
 };
 use serde::Serialize;
 
-use crate::common::{self, Ended, Global, Trouble};
+use crate::common::{self, Ended, Engine, Global, Trouble};
 
 /// Reads on their way ahead of the sum.
 const DEPTH: usize = 8;
@@ -53,14 +53,6 @@ enum Where {
     Copied,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Engine {
-    /// io_uring where it works, else threads.
-    Auto,
-    IoUring,
-    Threads,
-}
-
 /// What is printed.
 #[derive(Serialize)]
 struct Loaded {
@@ -89,12 +81,8 @@ pub fn run(global: &Global, args: &Args) -> Ended {
     let name = args.file.display().to_string();
     let unreadable = |error| Trouble::File { name: name.clone(), error };
     let file = File::open(&args.file).map_err(unreadable)?;
-    let engine = match args.engine {
-        Engine::Auto => EngineChoice::Auto,
-        Engine::IoUring => EngineChoice::IoUring,
-        Engine::Threads => EngineChoice::Threads,
-    };
-    let transfer = TransferOptions { engine, direct: args.direct, ..TransferOptions::default() };
+    let transfer =
+        TransferOptions { engine: args.engine.into(), direct: args.direct, ..TransferOptions::default() };
     let memory_bytes = DEPTH * RANGE_MAX_BYTES as usize;
     let placement = match args.placement {
         Where::Auto => Placement::Auto,

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::common::{self, Ended, Global};
+use crate::common::{self, Ended, Engine, Global};
 
 /// Measure latency, throughput, scanning or start-up; only completed and verified slots count.
 ///
@@ -62,6 +62,9 @@ struct Options {
     #[arg(long, global = true, value_name = "N", default_value_t = 256, hide_short_help = true,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     chunks: u32,
+    /// What io reads with.
+    #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
+    engine: Engine,
     /// Where io puts its file, of 256 MiB [default: the folder of temporary files].
     #[arg(long, global = true, value_name = "FOLDER")]
     folder: Option<std::path::PathBuf>,
@@ -78,7 +81,8 @@ enum Bench {
     /// by the aho-corasick crate on one thread.
     Scan,
     /// Random reads that the kernel asks for and sums, at depths of 1, 16 and 64, from the page cache and past it;
-    /// against the same reads by io_uring alone, summed by the host.
+    /// against the same reads by io_uring alone, summed by the host. Then a file streamed through the kernel, by
+    /// io_uring alone and by `read`.
     #[cfg(target_os = "linux")]
     Io,
     /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm); then

@@ -3,8 +3,9 @@
 use std::ffi::OsString;
 
 use clap::{ArgAction, ValueEnum};
-use ringfence::io::transfer::EngineChoice;
 use ringfence::scan::table::DEFAULT_SIZE_LIMIT;
+
+use crate::common::Engine;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,27 +16,6 @@ pub enum When {
     Never,
     /// On a terminal.
     Auto,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Engine {
-    /// io_uring where it works, else threads.
-    Auto,
-    /// io_uring.
-    #[value(name = "io_uring")]
-    IoUring,
-    /// Positioned reads on threads.
-    Threads,
-}
-
-impl From<Engine> for EngineChoice {
-    fn from(engine: Engine) -> Self {
-        match engine {
-            Engine::Auto => EngineChoice::Auto,
-            Engine::IoUring => EngineChoice::IoUring,
-            Engine::Threads => EngineChoice::Threads,
-        }
-    }
 }
 
 /// Print the lines of files that match any of the patterns.

@@ -1,9 +1,15 @@
 //! Reads that the running kernel asks for, each summed by it.
+//!
+//! A slot asks, sums what came, and asks again, [`READS`] times in all, at blocks that it draws itself; its result is
+//! the sum of all. A sample is the time from its publication until its result was seen and checked, divided by its
+//! reads.
 
 use std::time::{Duration, Instant};
 
-use ringfence::protocol::{LoadMiss, PRIORITY_NORMAL, SlotWords, opcode, slot};
-use ringfence::runtime::{FileOptions, Memory, Outcome, RegisteredFile, Ring, Runtime};
+use ringfence::descriptor::{EncodeSlot as _, SlotDescriptor};
+use ringfence::protocol::LoadMiss;
+use ringfence::runtime::{FileOptions, Memory, Outcome, RegisteredFile, Ring, Runtime, SubmitError};
+use ringfence::twin::load_sum::offsets;
 
 use super::sample::Sample;
 use super::{Block, PATIENCE};
@@ -11,7 +17,10 @@ use crate::bench::random::Random;
 use crate::bench::samples::Samples;
 use crate::common::Trouble;
 
-/// A ring of slots, each of which asks for a range of the file and sums it.
+/// Reads of a slot.
+const READS: u32 = 16;
+
+/// A ring of slots that ask.
 pub struct Asked<'a> {
     sample: &'a Sample,
     ring: Ring,
@@ -24,9 +33,9 @@ pub struct Asked<'a> {
     wrong: Option<String>,
 }
 
-/// One read at a time, to a place of its own.
+/// One slot at a time, with a place of its own in memory.
 struct Lane {
-    offset: u64,
+    wanted: u32,
     began: Instant,
 }
 
@@ -40,7 +49,7 @@ impl<'a> Asked<'a> {
             file: runtime.register_file(sample.open()?, &FileOptions::default())?,
             memory: runtime.memory(depth as usize * bytes)?,
             bytes,
-            lanes: (0..depth).map(|_| Lane { offset: 0, began }).collect(),
+            lanes: (0..depth).map(|_| Lane { wanted: 0, began }).collect(),
             free: (0..depth).collect(),
             random: Random::new(),
             wrong: None,
@@ -53,19 +62,16 @@ impl<'a> Asked<'a> {
         let mut reads = 0;
         let mut samples = Samples::with_capacity(1 << 18);
         let mut now = began;
-        let mut last = began;
         while self.free.len() < self.lanes.len() || now - began < time {
             if now - began < time {
                 self.push(now)?;
             }
-            let ended = self.reap(&mut samples)?;
-            reads += ended;
-            now = Instant::now();
-            if ended > 0 {
-                last = now;
-            } else if now - last > PATIENCE {
+            let ended = self.wait(&mut samples)?;
+            if ended == 0 {
                 return Err(Trouble::Wrong(format!("a read has not ended for {PATIENCE:?}")));
             }
+            reads += ended;
+            now = Instant::now();
         }
         match self.wrong.take() {
             Some(wrong) => Err(Trouble::Wrong(wrong)),
@@ -75,41 +81,44 @@ impl<'a> Asked<'a> {
 
     #[inline]
     fn push(&mut self, now: Instant) -> Result<(), Trouble> {
+        let Self { sample, bytes, .. } = *self;
+        let blocks = sample.bytes() as usize / bytes;
         while let Some(lane) = self.free.pop() {
-            let offset = (self.random.below(self.sample.bytes() as usize / self.bytes) * self.bytes) as u64;
-            self.lanes[lane as usize] = Lane { offset, began: now };
+            let offset = (self.random.below(blocks) * bytes) as u64;
+            let seed = self.random.next() as u32;
+            let further = offsets(seed, blocks as u32, bytes as u32).take(READS as usize - 1);
+            let sums = further.map(|offset| sample.sum(offset, bytes));
+            let wanted = sums.fold(sample.sum(offset, bytes), u32::wrapping_add);
+            self.lanes[lane as usize] = Lane { wanted, began: now };
             let read = LoadMiss {
                 resource_id: self.file.handle(),
                 prefetch: false,
                 byte_offset: offset,
-                byte_count: self.bytes as u32,
+                byte_count: bytes as u32,
                 dst_handle: self.memory.handle(),
-                dst_offset: lane * self.bytes as u32,
+                dst_offset: lane * bytes as u32,
             };
-            let mut words: SlotWords = [0; 16];
-            words[..4].copy_from_slice(&[slot::PUBLISHED, opcode::LOAD_SUM, 0, PRIORITY_NORMAL]);
-            words[4..].copy_from_slice(&read.args());
-            self.ring.push(&words, u64::from(lane))?;
+            let slot = SlotDescriptor::load_sums(&read, READS - 1, blocks as u32, seed);
+            self.ring.push(&slot.encode().map_err(SubmitError::from)?, u64::from(lane))?;
         }
         Ok(self.ring.flush()?)
     }
 
     #[inline]
-    fn reap(&mut self, samples: &mut Samples) -> Result<u64, Trouble> {
-        let Self { ring, lanes, free, sample, bytes, wrong, .. } = self;
+    fn wait(&mut self, samples: &mut Samples) -> Result<u64, Trouble> {
+        let Self { ring, lanes, free, wrong, .. } = self;
         let mut seen = None;
-        let ended = ring.reap(|lane, outcome| {
+        let ended = ring.wait(PATIENCE, |lane, outcome| {
             let now = *seen.get_or_insert_with(Instant::now);
-            let Lane { offset, began } = lanes[lane as usize];
-            samples.push(now - began);
-            let wanted = Outcome::Done(sample.sum(offset, *bytes).into());
-            if outcome != wanted {
+            let Lane { wanted, began } = lanes[lane as usize];
+            samples.push((now - began) / READS);
+            if outcome != Outcome::Done(wanted.into()) {
                 wrong.get_or_insert_with(|| {
-                    format!("{outcome:?} of {bytes} bytes at {offset}, not {wanted:?}")
+                    format!("the sum of {READS} reads is {wanted}, and not {outcome:?}")
                 });
             }
             free.push(lane as u32);
         })?;
-        Ok(ended as u64)
+        Ok(ended as u64 * u64::from(READS))
     }
 }

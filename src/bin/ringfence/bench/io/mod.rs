@@ -3,19 +3,23 @@
 mod gpu;
 mod raw;
 mod sample;
+mod stream;
 
 use std::fmt;
 use std::time::Duration;
 
-use ringfence::io::transfer::{EngineChoice, TransferOptions};
+use ringfence::io::transfer::TransferOptions;
+use ringfence::protocol::opcode::SUM_WORDS;
 use ringfence::runtime::{Mode, Runtime, StorageOptions};
 use serde::Serialize;
 
 use self::gpu::Asked;
-use self::raw::Raw;
+use self::raw::{Places, Raw};
 use self::sample::Sample;
+use self::stream::Streaming;
 use super::Options;
 use super::blocks::{self, BLOCK, WARM_UP, watched};
+use super::random::Random;
 use super::samples::Samples;
 use crate::common::{self, Global, Trouble};
 
@@ -34,6 +38,21 @@ pub struct Block {
     samples: Samples,
 }
 
+/// What blocks come to together.
+struct Rates {
+    per_second: f64,
+    p50_ns: u32,
+}
+
+impl Rates {
+    fn of<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Self {
+        let reads: u64 = blocks.clone().map(|block| block.reads).sum();
+        let time: f64 = blocks.clone().map(|block| block.time.as_secs_f64()).sum();
+        let p50_ns = Samples::pooled(blocks.map(|block| &block.samples)).p50();
+        Self { per_second: reads as f64 / time.max(1e-9), p50_ns }
+    }
+}
+
 /// The figures.
 #[derive(Serialize)]
 pub struct Io {
@@ -42,6 +61,10 @@ pub struct Io {
     mode: Mode,
     engine: &'static str,
     cases: Vec<Case>,
+    stream: Streaming,
+    /// Bytes that this program's threads copied, of all that the cases and the stream moved; what the system copies
+    /// out of the page cache is not among them.
+    cpu_copied_bytes: u64,
 }
 
 /// One kind of read. Rates are of reads whose sum was right; times from the ask to the data seen.
@@ -64,25 +87,33 @@ pub fn run(global: &Global, options: &Options) -> Result<Io, Trouble> {
     let folder = options.folder.clone().unwrap_or_else(std::env::temp_dir);
     let sample = Sample::new(&folder)?;
     let mut cases = Vec::new();
-    let mut last = None;
-    for direct in [false, true] {
-        let transfer = TransferOptions { engine: EngineChoice::Auto, direct, ..TransferOptions::default() };
-        let runtime =
-            global.builder().storage(StorageOptions { transfer, ..StorageOptions::default() }).build()?;
+    let mut copied = 0;
+    let mut build = |direct| {
+        let transfer =
+            TransferOptions { engine: options.engine.into(), direct, ..TransferOptions::default() };
+        let storage = StorageOptions { transfer, ..StorageOptions::default() };
+        let runtime = global.builder().opcodes(&[SUM_WORDS]).storage(storage).build()?;
         for bytes in BYTES {
             for depth in DEPTHS {
                 cases.push(case(&runtime, &sample, options, direct, bytes, depth)?);
             }
         }
-        last = Some(runtime);
-    }
-    let Some(runtime) = last else { return Err(Trouble::Wrong("nothing ran".to_owned())) };
+        Ok::<_, Trouble>((runtime, transfer))
+    };
+    let (runtime, transfer) = build(false)?;
+    let stream = stream::run(&runtime, &sample, options, transfer)?;
+    copied += runtime.stats().cpu_copied_bytes;
+    drop(runtime);
+    let (runtime, _) = build(true)?;
+    copied += runtime.stats().cpu_copied_bytes;
     Ok(Io {
         driver: common::driver(&runtime),
         device: common::device(&runtime),
         mode: runtime.mode(),
         engine: runtime.storage().map_or("none", |storage| storage.name),
         cases,
+        stream,
+        cpu_copied_bytes: copied,
     })
 }
 
@@ -95,7 +126,7 @@ fn case(
     depth: u32,
 ) -> Result<Case, Trouble> {
     let mut asked = Asked::new(runtime, sample, bytes, depth)?;
-    let mut raw = Raw::new(sample, direct, bytes, depth)?;
+    let mut raw = Raw::new(sample, direct, bytes, depth, Places::Random(Random::new()))?;
     let count = blocks::count(options.seconds.unwrap_or(0.5));
     let rounds = blocks::rounds(count, |delayed| {
         asked.run(WARM_UP)?;
@@ -106,23 +137,17 @@ fn case(
         Ok((gpu, raw))
     })?;
     let rounds = blocks::choose(rounds);
-    let rate = |pick: fn(&(Block, Block)) -> &Block| {
-        let reads: u64 = rounds.iter().map(|round| pick(&round.measured).reads).sum();
-        let time: f64 = rounds.iter().map(|round| pick(&round.measured).time.as_secs_f64()).sum();
-        let mut samples = Samples::pooled(rounds.iter().map(|round| &pick(&round.measured).samples));
-        (reads as f64 / time.max(1e-9), samples.p50())
-    };
-    let (gpu_iops, gpu_p50_ns) = rate(|(gpu, _)| gpu);
-    let (raw_iops, raw_p50_ns) = rate(|(_, raw)| raw);
+    let gpu = Rates::of(rounds.iter().map(|round| &round.measured.0));
+    let raw = Rates::of(rounds.iter().map(|round| &round.measured.1));
     Ok(Case {
         source: if direct { "direct" } else { "page_cache" },
         bytes,
         depth,
-        gpu_iops,
-        raw_iops,
-        ratio: gpu_iops / raw_iops.max(1e-9),
-        gpu_p50_ns,
-        raw_p50_ns,
+        gpu_iops: gpu.per_second,
+        raw_iops: raw.per_second,
+        ratio: gpu.per_second / raw.per_second.max(1e-9),
+        gpu_p50_ns: gpu.p50_ns,
+        raw_p50_ns: raw.p50_ns,
         floor_p50_ns: Samples::pooled(rounds.iter().map(|round| &round.floor)).p50(),
         rounds: count,
         rounds_used: rounds.len(),
@@ -146,6 +171,8 @@ impl fmt::Display for Io {
                 case.raw_p50_ns
             )?;
         }
-        Ok(())
+        let Streaming { gbps, raw_gbps, read_gbps, ratio, .. } = self.stream;
+        writeln!(f, "stream: {gbps:.2} GB/s, raw {raw_gbps:.2} ({ratio:.3}), read {read_gbps:.2}")?;
+        writeln!(f, "copied by the processor: {} bytes", self.cpu_copied_bytes)
     }
 }

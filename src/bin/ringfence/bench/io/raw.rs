@@ -25,7 +25,27 @@ pub struct Raw<'a> {
     bytes: usize,
     lanes: Vec<Lane>,
     free: Vec<u32>,
-    random: Random,
+    places: Places,
+}
+
+/// Where reads go, in units of their size.
+pub enum Places {
+    Random(Random),
+    /// One behind the other, from the start again at the end.
+    Sequential(usize),
+}
+
+impl Places {
+    #[inline]
+    fn next(&mut self, blocks: usize) -> usize {
+        match self {
+            Self::Random(random) => random.below(blocks),
+            Self::Sequential(next) => {
+                *next = (*next + 1) % blocks;
+                *next
+            }
+        }
+    }
 }
 
 struct Lane {
@@ -35,7 +55,13 @@ struct Lane {
 
 impl<'a> Raw<'a> {
     /// `depth` reads of `bytes` bytes at a time, past the page cache if `direct`.
-    pub fn new(sample: &'a Sample, direct: bool, bytes: usize, depth: u32) -> Result<Self, Trouble> {
+    pub fn new(
+        sample: &'a Sample,
+        direct: bool,
+        bytes: usize,
+        depth: u32,
+        places: Places,
+    ) -> Result<Self, Trouble> {
         let trouble = |error| Trouble::File { name: "io_uring".to_owned(), error };
         let flags = if direct { libc::O_DIRECT } else { 0 };
         let name = sample.path().display().to_string();
@@ -61,7 +87,7 @@ impl<'a> Raw<'a> {
             bytes,
             lanes: (0..depth).map(|_| Lane { offset: 0, began }).collect(),
             free: (0..depth).collect(),
-            random: Random::new(),
+            places,
         })
     }
 
@@ -95,8 +121,9 @@ impl<'a> Raw<'a> {
     }
 
     fn push(&mut self, now: Instant) {
+        let blocks = self.sample.bytes() as usize / self.bytes;
         while let Some(lane) = self.free.pop() {
-            let offset = (self.random.below(self.sample.bytes() as usize / self.bytes) * self.bytes) as u64;
+            let offset = (self.places.next(blocks) * self.bytes) as u64;
             self.lanes[lane as usize] = Lane { offset, began: now };
             let at = self.memory.as_ptr().wrapping_add(lane as usize * self.bytes);
             let read = opcode::ReadFixed::new(types::Fixed(0), at, self.bytes as u32, 0);
