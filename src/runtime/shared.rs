@@ -33,8 +33,6 @@ pub(crate) struct Owner {
     pub batch: AtomicU32,
     /// It will ask for IO.
     pub asks: AtomicBool,
-    /// Whose slot it is: what it may ask for goes by this, never by what the device writes.
-    pub tenant: AtomicU32,
 }
 
 /// The producer's end of the submission queue.

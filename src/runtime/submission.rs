@@ -110,9 +110,8 @@ impl Shared {
             for (slot, _) in slots {
                 let owner = &self.owners[*slot as usize];
                 owner.batch.store(batch, Ordering::Relaxed);
-                owner.tenant.store(submission.tenant, Ordering::Relaxed);
                 if owner.asks.load(Ordering::Relaxed) {
-                    order.get_or_insert_with(|| lock(&storage.order)).publish(*slot);
+                    order.get_or_insert_with(|| lock(&storage.order)).publish(*slot, submission.tenant);
                 }
             }
         }

@@ -246,8 +246,9 @@ impl Service<'_> {
                     self.count_answer();
                     continue;
                 }
-                let number = order.ask(request.slot);
-                self.begin(number, &request, &mut tables)?;
+                // By the host's own record; what the device writes says nothing of whose the slot is.
+                let (number, tenant) = order.ask(request.slot);
+                self.begin(number, tenant, &request, &mut tables)?;
             }
         }
         self.state.requests = requests;
@@ -267,7 +268,13 @@ impl Service<'_> {
         }
     }
 
-    fn begin(&mut self, number: u64, request: &Request, tables: &mut Tables) -> std::io::Result<()> {
+    fn begin(
+        &mut self,
+        number: u64,
+        tenant: u32,
+        request: &Request,
+        tables: &mut Tables,
+    ) -> std::io::Result<()> {
         let direction = match request.kind {
             RequestKind::Fence => {
                 self.state.fences.insert(number, request.slot);
@@ -278,7 +285,6 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let tenant = self.shared.owners[request.slot as usize].tenant.load(Ordering::Relaxed);
         let granted = tables.grant(request, tenant).and_then(|granted| {
             let file = self.state.file(request.file, granted.file);
             Ok((file.map_err(|e| (FaultCode::IoError, errno(&e)))?, granted.span, granted.piece))
