@@ -69,6 +69,34 @@ fn scan() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn io() {
+    let quick = ["--seconds", "0.1", "--file-mib", "16", "--folder", env!("CARGO_TARGET_TMPDIR")];
+    for (mode, engine) in [("live", "io_uring"), ("live", "threads"), ("epoch", "io_uring")] {
+        let got = bench(&[&["io", "--mode", mode, "--engine", engine], &quick[..]].concat());
+        has(&got, &HEAD);
+        assert_eq!(got["engine"], engine);
+        let mut wanted = Vec::new();
+        for source in ["page_cache", "direct"] {
+            for bytes in [4096, 65536] {
+                wanted.extend([1, 16, 64].map(|depth| (source, bytes, depth)));
+            }
+        }
+        let cases = got["cases"].as_array().expect("cases");
+        assert_eq!(cases.len(), wanted.len());
+        for (case, (source, bytes, depth)) in cases.iter().zip(wanted) {
+            has(case, &["gpu_iops", "raw_iops", "ratio", "gpu_p50_ns", "raw_p50_ns", "floor_p50_ns"]);
+            assert_eq!(
+                (&case["source"], &case["bytes"], &case["depth"]),
+                (&source.into(), &bytes.into(), &depth.into())
+            );
+        }
+        has(&got["stream"], &["chunk_bytes", "depth", "gbps", "raw_gbps", "read_gbps", "ratio"]);
+        assert_eq!(got["cpu_copied_bytes"], 0, "the drivers here import");
+    }
+}
+
 #[test]
 fn startup() {
     let got = bench(&["startup", "--mode", "live"]);

@@ -14,6 +14,8 @@ NEAR_NS = 250
 IDLE_MS_PER_S = 0.1
 
 
+# The io bench with each engine.
+IO = ("io", "io-threads")
 # Benches whose goals depend on the floor.
 FLOORED = ("latency-256", "latency-65536", "throughput-64")
 VERDICT = {True: " (met)", False: " (missed)", None: ""}
@@ -21,7 +23,7 @@ ELSEWHERE = (
     "Goals that no bench measures: that no slot is lost or done twice is tested by `tests/runtime_soak.rs` with ten "
     "million; with a thousand million (`RINGFENCE_SOAK=1000000000 cargo test --release --test runtime_soak`, lavapipe 25.0, "
     "2026-11-20) 3,728,656 workers took over from each other in 155 s. That scan's lines are those of grep is tested by "
-    "`tests/scan_real.rs`. Why many words are slower than few is told in docs/scan.md. Storage that the kernel asks for has no bench yet.\n"
+    "`tests/scan_real.rs`. Why many words are slower than few is told in docs/scan.md.\n"
 )
 
 
@@ -44,6 +46,18 @@ class Results:
             if case.get("patterns") == patterns:
                 return case.get(key)
         return None
+
+    def read(self, source, bytes_, depth, key):
+        """A figure of the io bench for one kind of read."""
+        for case in self.get("io", "cases") or []:
+            if (case.get("source"), case.get("bytes"), case.get("depth")) == (source, bytes_, depth):
+                return case.get(key)
+        return None
+
+    def behind(self):
+        """How much longer a read takes that the kernel asks for, one at a time from the page cache."""
+        gpu, raw = (self.read("page_cache", 4096, 1, key) for key in ("gpu_p50_ns", "raw_p50_ns"))
+        return None if gpu is None or raw is None else gpu - raw
 
     def near(self, bench):
         floor = self.get(bench, "floor_p50_ns")
@@ -85,6 +99,12 @@ def goals(r):
          ratio(r.case(2500, "slots_gbps"), r.case(96, "slots_gbps")), 0.6, "x", True),
         ("scan, 2,500 words, of aho-corasick on one thread", "scan",
          ratio(r.case(2500, "slots_gbps"), r.case(2500, "aho_corasick_gbps")), 4, "x", True),
+        ("4 KiB reads asked for by the kernel, 64 at a time, page cache, of io_uring alone", "io",
+         r.read("page_cache", 4096, 64, "ratio"), 0.95, "x", True),
+        ("the same past the page cache", "io", r.read("direct", 4096, 64, "ratio"), 0.95, "x", True),
+        ("the same one at a time, page cache, p50 above io_uring alone", "io", r.behind(), 1500, "ns", False),
+        ("streaming, of io_uring alone", "io", r.get("io", "stream", "ratio"), 0.95, "x", True),
+        ("bytes of storage that the processor copies", "io", r.get("io", "cpu_copied_bytes"), 0, "bytes", False),
     ]
     return rows
 
@@ -220,6 +240,26 @@ def figures(drivers):
     ]
     yield "## Scan\n\nText in memory. \"Bare\" is one dispatch of the same automaton without slots.\n\n" + table(
         ["driver", "patterns", "workers", "through slots", "bare", "aho-corasick, one thread"], scan)
+    reads = [
+        [name, r.get(bench, "engine"), case.get("source"), f"{case.get('bytes'):,}", case.get("depth"),
+         show(case.get("gpu_iops"), "slots/s"), show(case.get("raw_iops"), "slots/s"), show(case.get("ratio"), "x"),
+         show(case.get("gpu_p50_ns"), "ns"), show(case.get("raw_p50_ns"), "ns"), show(case.get("floor_p50_ns"), "ns")]
+        for name, r in drivers.items() for bench in IO for case in r.get(bench, "cases") or []
+    ]
+    yield (
+        "## Storage\n\nRandom reads that the kernel asks for and sums, against io_uring alone, whose reads the host "
+        "sums. The time of the kernel's reads is that of a slot of 16, from its publication until its result was seen, "
+        "divided by 16; that of io_uring's from the submission until the completion was seen.\n\n"
+        + table(["driver", "engine", "source", "bytes", "at a time", "reads/s", "io_uring alone", "ratio", "p50",
+                 "io_uring alone", "floor p50"], reads)
+        + "\nStreaming from the page cache, each chunk summed.\n\n"
+        + table(["driver", "engine", "chunk", "at a time", "through the kernel", "io_uring alone", "`read`", "ratio"],
+                [[name, r.get(bench, "engine"), f"{r.get(bench, 'stream', 'chunk_bytes'):,}",
+                  r.get(bench, "stream", "depth"),
+                  *(show(r.get(bench, "stream", key), "GB/s") for key in ("gbps", "raw_gbps", "read_gbps")),
+                  show(r.get(bench, "stream", "ratio"), "x")]
+                 for name, r in drivers.items() for bench in IO if r.get(bench, "stream")])
+    )
     startup = [[name, *(show(r.get("startup", key), "ms")
                         for key in ("cold_ms", "warm_ms", "stop_ms", "stop_worst_ms")),
                 show(r.get("startup", "idle_cpu_ms_per_s"), "ms/s")]
@@ -239,7 +279,7 @@ def losses(drivers):
         own = is_discrete(result)
         for goal, _, measured, limit, unit, more in discrete_goals(result) if own else goals(result):
             if met(measured, limit, more) is False:
-                factor = limit / measured if more else measured / limit
+                factor = limit / measured if more else measured / max(limit, 1)
                 whose = "" if own or name == GOAL_DRIVER else " (no goal for this driver)"
                 lines.append(f"- {name}: {goal}: {show(measured, unit)}, wanted {'>=' if more else '<='} "
                              f"{show(limit, unit)}; short by a factor of {factor:.2f}{whose}.")

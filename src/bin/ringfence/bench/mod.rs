@@ -65,7 +65,11 @@ struct Options {
     /// What io reads with.
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     engine: Engine,
-    /// Where io puts its file, of 256 MiB [default: the folder of temporary files].
+    /// MiB of the file that io reads.
+    #[arg(long, global = true, value_name = "N", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(16..=65_536))]
+    file_mib: u32,
+    /// Where io puts its file [default: the folder of temporary files].
     #[arg(long, global = true, value_name = "FOLDER")]
     folder: Option<std::path::PathBuf>,
 }

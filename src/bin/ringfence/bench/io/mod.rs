@@ -85,7 +85,7 @@ struct Case {
 
 pub fn run(global: &Global, options: &Options) -> Result<Io, Trouble> {
     let folder = options.folder.clone().unwrap_or_else(std::env::temp_dir);
-    let sample = Sample::new(&folder)?;
+    let sample = Sample::new(&folder, options.file_mib)?;
     let mut cases = Vec::new();
     let mut copied = 0;
     let mut build = |direct| {

@@ -9,8 +9,6 @@ use crate::common::Trouble;
 
 /// Bytes of a block: the smallest read.
 pub const BLOCK_BYTES: usize = 4096;
-/// Blocks of the file.
-const BLOCKS: usize = (256 << 20) / BLOCK_BYTES;
 
 /// A file of random bytes, removed when it is dropped.
 pub struct Sample {
@@ -19,15 +17,16 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Writes it into `folder`, and to its storage.
-    pub fn new(folder: &Path) -> Result<Self, Trouble> {
+    /// Writes one of `mib` MiB into `folder`, and to its storage.
+    pub fn new(folder: &Path, mib: u32) -> Result<Self, Trouble> {
+        let blocks = (mib as usize) * ((1 << 20) / BLOCK_BYTES);
         let path = folder.join(format!("ringfence-bench-io-{}", std::process::id()));
         let trouble = |error| Trouble::File { name: path.display().to_string(), error };
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(trouble)?;
-        let mut sample = Self { path: path.clone(), sums: Vec::with_capacity(BLOCKS) };
+        let mut sample = Self { path: path.clone(), sums: Vec::with_capacity(blocks) };
         let mut random = Random::new();
         let mut bytes = Vec::with_capacity(BLOCK_BYTES);
-        for _ in 0..BLOCKS {
+        for _ in 0..blocks {
             bytes.clear();
             let mut sum = 0u32;
             while bytes.len() < BLOCK_BYTES {
