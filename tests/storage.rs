@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ringfence::descriptor::{BatchDescriptor, EncodeSlot as _, SlotDescriptor};
+use ringfence::descriptor::{BatchDescriptor, SlotDescriptor};
 use ringfence::io::transfer::faulty::{Faults, Faulty};
 use ringfence::io::transfer::{EngineChoice, TransferEngine, TransferOptions};
 use ringfence::protocol::opcode::{CRC32C, SUM_WORDS};
@@ -481,66 +481,6 @@ fn a_readback_shows_who_waits_and_shutdown_waits_for_them() {
             assert_eq!(ended(job), Ok(4 << 20), "{what}");
         }
         assert_eq!(ended(&last), Ok(0), "{what}");
-    });
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) % limit
-    }
-}
-
-/// Random ranges to random places, many in flight, each compared byte for byte. RINGFENCE_READS=N sets
-/// how many for each mode and engine.
-#[test]
-fn random_reads_are_the_files_bytes() {
-    const DEPTH: usize = 128;
-    const PLACE: u64 = 4096;
-    let reads = std::env::var("RINGFENCE_READS").ok().and_then(|n| n.parse().ok()).unwrap_or(5_000u64);
-    let bytes = noise(4 << 20);
-    each(|runtime, what| {
-        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
-        let memory = runtime.memory(DEPTH * PLACE as usize).expect("memory");
-        let mut ring = runtime.ring(DEPTH).expect("a ring");
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
-        let mut free: Vec<u64> = (0..DEPTH as u64).collect();
-        let mut asked = vec![(0u64, 0u64, 0u64); DEPTH];
-        let (mut begun, mut checked) = (0, 0);
-        while checked < reads {
-            while begun < reads
-                && let Some(place) = free.pop()
-            {
-                let count = 1 + random.below(PLACE);
-                let offset = random.below(bytes.len() as u64 - count);
-                let at = place * PLACE + random.below(PLACE - count + 1);
-                asked[place as usize] = (offset, count, at);
-                let slot = read(source.handle(), offset, count as u32, &memory, at as u32);
-                ring.push(&slot.encode().expect("a slot"), place).expect("room");
-                begun += 1;
-            }
-            ring.flush().expect("open");
-            let mut ended = Vec::new();
-            ring.wait(PATIENCE, |place, outcome| ended.push((place, outcome))).expect("well");
-            assert!(!ended.is_empty(), "{what}: in time");
-            for (place, outcome) in ended {
-                let (offset, count, at) = asked[place as usize];
-                assert_eq!(outcome, Outcome::Done(count), "{what}");
-                let words = &memory.words()[at as usize / 4..(at + count).div_ceil(4) as usize];
-                let got = words.iter().flat_map(|word| word.load(Ordering::Acquire).to_le_bytes());
-                let same = got
-                    .skip(at as usize % 4)
-                    .take(count as usize)
-                    .eq(bytes[offset as usize..].iter().copied().take(count as usize));
-                assert!(same, "{what}: {count} bytes from {offset}");
-                free.push(place);
-                checked += 1;
-            }
-        }
     });
 }
 
