@@ -62,29 +62,36 @@ uint run_length(bool absent) {
 
 // Polls until an entry is there or it is time to leave. The loop is small on purpose: some drivers
 // execute all of a loop's body on each turn (DESIGN fact 10).
+//
+// Host and other workers write between the loads of two lanes, where a driver makes one for each. Whatever
+// decides where the subgroup goes is the first lane's: were some lanes to leave, the others would claim for
+// all, and lose what those were to serve.
 Found poll() {
     Found f = Found(0, 0, 0, true, false);
     bool polling = true;
     while (polling) {
         f.ready = false;
-        f.head = load_relaxed_state(STATE_HEAD);
+        f.head = subgroupBroadcastFirst(load_relaxed_state(STATE_HEAD));
         uint position = f.head + gl_SubgroupInvocationID;
         f.entry = load_relaxed_submission(entry_word(position));
         f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
 #ifdef WITH_IO
-        // Slots that wait here, most of them for room in the request ring, as soon as it has some. The host
-        // may answer between the loads of two lanes, which must go the same way.
-        if (f.count == 0 && load_relaxed_state(STATE_READY_HEAD) != load_relaxed_state(STATE_READY_TAIL) &&
-            subgroupAny(io_room(load_relaxed_state(STATE_IO_ASKED), io_answered()) != 0)) {
-            f.head = load_relaxed_state(STATE_READY_HEAD);
-            position = f.head + gl_SubgroupInvocationID;
-            f.entry = load_relaxed_state(ready_word(position));
-            f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
-            f.ready = true;
+        // Slots that wait here, most of them for room in the request ring, as soon as it has some.
+        if (f.count == 0) {
+            uint ready = subgroupBroadcastFirst(load_relaxed_state(STATE_READY_HEAD));
+            if (ready != subgroupBroadcastFirst(load_relaxed_state(STATE_READY_TAIL)) &&
+                subgroupBroadcastFirst(io_room(load_relaxed_state(STATE_IO_ASKED), io_answered())) != 0) {
+                f.head = ready;
+                position = f.head + gl_SubgroupInvocationID;
+                f.entry = load_relaxed_state(ready_word(position));
+                f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
+                f.ready = true;
+            }
         }
 #endif
-        uint draining = load_relaxed_state(STATE_DRAINING);
-        f.stay = load_relaxed_submission(COMMAND_RUN) != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
+        uint draining = subgroupBroadcastFirst(load_relaxed_state(STATE_DRAINING));
+        uint run = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_RUN));
+        f.stay = run != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
                  (f.count != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
         polling = f.stay && f.count == 0 && draining == 0;
         charge(1);

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringfence::descriptor::{BatchDescriptor, EncodeSlot, SlotDescriptor};
@@ -345,4 +346,48 @@ fn a_time_out_without_end_is_no_overflow() {
     ring.flush().expect("open");
     assert_eq!(ring.wait(Duration::MAX, |_, _| ()).expect("no failure"), 1);
     assert!(runtime.wait_idle(Duration::MAX));
+}
+
+/// The host tells the workers to leave at any moment, between the loads of two lanes too: what a subgroup
+/// has claimed it serves.
+#[test]
+fn quiet_moments_among_much_work_lose_nothing() {
+    for mode in MODES {
+        let runtime = builder(mode).slots(1024).build().expect("a runtime");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let quiets = scope.spawn(|| {
+                let mut quiets = 0u64;
+                while !stop.load(Ordering::Relaxed) {
+                    runtime.control().expect("well");
+                    quiets += 1;
+                    std::thread::sleep(Duration::from_micros(quiets % 97));
+                }
+                quiets
+            });
+            let mut ring = runtime.ring(256).expect("a ring");
+            let add = SlotDescriptor::atomic_add(1, 160).encode().expect("a slot");
+            let begin = Instant::now();
+            let mut ended = 0u32;
+            while begin.elapsed() < Duration::from_secs(2) {
+                while ring.room() > 0 {
+                    ring.push(&add, 0).expect("room");
+                }
+                ring.flush().expect("open");
+                let count = ring.wait(PATIENCE, |_, outcome| assert!(matches!(outcome, Outcome::Done(_))));
+                let count = count.expect("well");
+                assert!(count > 0, "{mode}: {} slots are lost", ring.in_flight());
+                ended += count as u32;
+            }
+            while ring.in_flight() > 0 {
+                let count = ring.wait(PATIENCE, |_, _| ()).expect("well");
+                assert!(count > 0, "{mode}: {} slots are lost", ring.in_flight());
+                ended += count as u32;
+            }
+            stop.store(true, Ordering::Relaxed);
+            eprintln!("{mode}: {ended} slots, {} quiet moments", quiets.join().expect("well"));
+            assert_eq!(runtime.control().expect("well")[160], ended, "{mode}");
+        });
+    }
+    assert_silent();
 }
