@@ -4,25 +4,13 @@
 mod support;
 
 use ringfence::descriptor::SlotDescriptor;
-use ringfence::protocol::LoadMiss;
 use ringfence::runtime::FileOptions;
 use ringfence::twin::load_sum::offsets;
 use support::Random;
-use support::storage::{Rig, Setup, bad, file, noise};
-
-fn load_miss(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> LoadMiss {
-    LoadMiss {
-        resource_id: file,
-        prefetch: false,
-        byte_offset: offset,
-        byte_count: bytes,
-        dst_handle: memory,
-        dst_offset: at,
-    }
-}
+use support::storage::{Rig, Setup, bad, file, noise, request};
 
 fn load_sum(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> SlotDescriptor {
-    SlotDescriptor::load_sum(&load_miss(file, offset, bytes, memory, at))
+    SlotDescriptor::load_sum(&request(file, offset, bytes, memory, at))
 }
 
 /// The sum of words, the last of which may lack bytes.
@@ -74,8 +62,8 @@ fn further_blocks_are_those_that_the_twin_draws() {
         for (size, further, slots) in [(4096, 1, 1), (4096, 9, 300), (1001, 30, 40), (150_000, 3, 100)] {
             let blocks = (3 << 20) / size;
             let ask = |n: u32| {
-                let request = load_miss(source.handle(), 0, size, memory.handle(), n % 100 * 160_000);
-                SlotDescriptor::load_sums(&request, further, blocks, n)
+                let asked = request(source.handle(), 0, size, memory.handle(), n % 100 * 160_000);
+                SlotDescriptor::load_sums(&asked, further, blocks, n)
             };
             // Slots that share a place would overwrite each other's bytes.
             for group in (0..slots).collect::<Vec<_>>().chunks(100) {
@@ -86,8 +74,8 @@ fn further_blocks_are_those_that_the_twin_draws() {
             }
         }
         // A block behind the end of the file ends it, as a fault since the handle does not reach there.
-        let request = load_miss(source.handle(), 0, 4096, memory.handle(), 0);
-        let far = SlotDescriptor::load_sums(&request, 1000, 3 << 20, 1);
+        let asked = request(source.handle(), 0, 4096, memory.handle(), 0);
+        let far = SlotDescriptor::load_sums(&asked, 1000, 3 << 20, 1);
         assert_eq!(rig.one(&far), bad(2), "{rig}");
     });
 }

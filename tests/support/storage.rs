@@ -224,14 +224,19 @@ pub fn load(file: &RegisteredFile, offset: u64, bytes: u32, memory: &Memory, at:
 
 /// The same by handles, good or bad.
 pub fn load_by(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> SlotDescriptor {
-    SlotDescriptor::load_miss(&LoadMiss {
+    SlotDescriptor::load_miss(&request(file, offset, bytes, memory, at))
+}
+
+/// What such a slot asks for.
+pub fn request(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> LoadMiss {
+    LoadMiss {
         resource_id: file,
         prefetch: false,
         byte_offset: offset,
         byte_count: bytes,
         dst_handle: memory,
         dst_offset: at,
-    })
+    }
 }
 
 /// LOAD_MISS that nobody waits for.
