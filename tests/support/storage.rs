@@ -194,11 +194,15 @@ impl Watch {
         let (alive, gone) = channel::<()>();
         let test = std::thread::current().name().unwrap_or_default().to_owned();
         std::thread::spawn(move || {
-            if gone.recv_timeout(2 * PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                // Not by the macro, whose output the harness keeps until the test ends.
-                let _ = writeln!(std::io::stderr(), "{test}: {what}: hangs");
-                std::process::abort();
+            // Second by second: a process that was stopped meanwhile has not had that time.
+            for _ in 0..2 * PATIENCE.as_secs() {
+                if gone.recv_timeout(Duration::from_secs(1)) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
             }
+            // Not by the macro, whose output the harness keeps until the test ends.
+            let _ = writeln!(std::io::stderr(), "{test}: {what}: hangs");
+            std::process::abort();
         });
         Self(alive)
     }
