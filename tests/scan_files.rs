@@ -121,7 +121,9 @@ fn a_file_that_shrinks_below_what_is_read() {
         let ours = held_up(&folder.0, &["--engine", engine], &paths, || {
             File::options().write(true).open(folder.0.join("large")).unwrap().set_len(100_005).unwrap();
         });
-        assert_eq!((ours.code, &ours.err[..]), (Some(0), &b""[..]), "{engine}: {ours:?}");
+        // The system zeroes what it cuts off of a page, which a read that is under way may see.
+        let told = ours.err.is_empty() || ours.err == b"ringfence: large: binary file matches\n";
+        assert!(ours.code == Some(0) && told, "{engine}: {ours:?}");
         let lines = ours.out.strip_suffix(b"\nnext:foo\n").expect("the next file comes behind it");
         assert!(whole.out.starts_with(lines), "{engine}: lines are those that were there");
         let least = grep(&folder.0, &args(&[], &["large"]), Some(&gate()));
