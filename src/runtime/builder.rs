@@ -120,7 +120,7 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Lets slots ask for IO: LOAD_MISS, STORE_RANGE and IO_FENCE, and the methods that register files and
+    /// Lets slots ask for IO: LOAD_MISS, STORE_RANGE, IO_FENCE and LOAD_SUM, and the methods that register files and
     /// memory for them. Without it those opcodes end in FAULT `UNKNOWN_OPCODE`.
     pub fn storage(mut self, options: StorageOptions) -> Self {
         self.storage = Some(options);
