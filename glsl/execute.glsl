@@ -48,8 +48,7 @@ const uint HAS_COPIES = 4;    // plain MEMCPYs among them
 const uint HAS_WIDE = 8;      // the one wide slot
 const uint HAS_TRANSFERS = 16;
 const uint HAS_MARKS = 32;    // fences and SHUTDOWN
-const uint HAS_LEVELS = 64;   // priorities other than NORMAL
-const uint HAS_BATCHES = 128; // slots of batches
+const uint HAS_BATCHES = 64; // slots of batches
 
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.

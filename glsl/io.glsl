@@ -45,6 +45,8 @@ uint io_room(uint asked, uint answered) { return IO_SLOT_COUNT - min(asked - ans
 
 uint io_answered() { return load_relaxed_submission(COMMAND_IO_ANSWERED); }
 
+bool io_has_room() { return io_room(load_relaxed_state(STATE_IO_ASKED), io_answered()) != 0; }
+
 // What the first lane last saw of COMMAND_IO_ANSWERED, which is far away, and only grows.
 uint io_seen;
 
@@ -89,7 +91,7 @@ bool io_request(bool mine, Request r) {
 
 // What the host answered to the request of a resumed slot: the bytes that arrived, or a fault.
 Outcome io_answer(uint slot) {
-    uint at = COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) + push.slot_count + IO_ANSWER_WORDS * slot;
+    uint at = COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * PRIORITY_LEVELS + push.slot_count + IO_ANSWER_WORDS * slot;
     uint fault = submission[at];
     return fault == 0 ? done(submission[at + 1]) : Outcome(fault >> 16, fault & 0xFFFF, 0, 0);
 }

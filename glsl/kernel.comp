@@ -25,6 +25,7 @@ layout(local_size_x_id = 0) in;
 #include "execute.glsl"
 
 #ifdef WITH_IO
+#define WITH_CONTINUATION
 #include "continuation.glsl"
 #include "io.glsl"
 #include "op/load_sum.glsl"
@@ -43,89 +44,7 @@ const uint RESERVE = max(LANE_CLAIM_COST, WIDE_CLAIM_COST);
 const uint RESERVE = LANE_CLAIM_COST;
 #endif
 
-// Position of the first entry that may be there, each lane's entry, and how many of them are there.
-struct Found {
-    uint head;
-    uint entry;
-    uint count;
-    bool stay;
-    bool ready; // they are in the ready queue, not in the submission queue
-};
-
-uint entry_word(uint position) { return COMMAND_WORDS + SUBMISSION_WORDS * in_queue(position); }
-
-// How many lanes from the first on are not `absent`.
-uint run_length(bool absent) {
-    uvec4 holes = subgroupBallot(absent);
-    return any(notEqual(holes, uvec4(0))) ? subgroupBallotFindLSB(holes) : gl_SubgroupSize;
-}
-
-// Polls until an entry is there or it is time to leave. The loop is small on purpose: some drivers
-// execute all of a loop's body on each turn (DESIGN fact 10).
-//
-// Host and other workers write between the loads of two lanes, where a driver makes one for each. Whatever
-// decides where the subgroup goes is the first lane's: were some lanes to leave, the others would claim for
-// all, and lose what those were to serve.
-Found poll() {
-    Found f = Found(0, 0, 0, true, false);
-    bool polling = true;
-    while (polling) {
-        f.ready = false;
-        f.head = subgroupBroadcastFirst(load_relaxed_state(STATE_HEAD));
-        uint position = f.head + gl_SubgroupInvocationID;
-        f.entry = load_relaxed_submission(entry_word(position));
-        f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
-#ifdef WITH_IO
-        // Slots that wait here, most of them for room in the request ring, as soon as it has some.
-        if (f.count == 0) {
-            uint ready = subgroupBroadcastFirst(load_relaxed_state(STATE_READY_HEAD));
-            if (ready != subgroupBroadcastFirst(load_relaxed_state(STATE_READY_TAIL)) &&
-                subgroupBroadcastFirst(io_room(load_relaxed_state(STATE_IO_ASKED), io_answered())) != 0) {
-                f.head = ready;
-                position = f.head + gl_SubgroupInvocationID;
-                f.entry = load_relaxed_state(ready_word(position));
-                f.count = run_length((f.entry >> LAP_SHIFT) != lap_of(position));
-                f.ready = true;
-            }
-        }
-#endif
-        uint draining = subgroupBroadcastFirst(load_relaxed_state(STATE_DRAINING));
-        uint run = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_RUN));
-        f.stay = run != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
-                 (f.count != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
-        polling = f.stay && f.count == 0 && draining == 0;
-        charge(1);
-    }
-    return f;
-}
-
-uint second_word(Found f) {
-    uint position = f.head + gl_SubgroupInvocationID;
-#ifdef WITH_IO
-    if (f.ready) return load_relaxed_state(ready_word(position) + 1);
-#endif
-    return load_relaxed_submission(entry_word(position) + 1);
-}
-
-// Takes the run of entries that `f` found, with one compare-and-swap. An entry's second word may
-// arrive after the first; then the run ends before it.
-uint claim(Found f, uint second) {
-    uint count = min(f.count, run_length((second >> LAP_SHIFT) != lap_of(f.head + gl_SubgroupInvocationID)));
-#ifdef WITH_WIDE
-    // A wide slot is claimed alone: a run ends before it, or is it.
-    uint narrow = run_length((f.entry & ENTRY_WIDE) != 0);
-    count = min(count, max(narrow, 1));
-#endif
-    bool won = false;
-    uint head = STATE_HEAD;
-#ifdef WITH_IO
-    if (f.ready) head = STATE_READY_HEAD;
-#endif
-    if (gl_SubgroupInvocationID == 0 && count != 0)
-        won = atomicCompSwap(state[head], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
-                             gl_SemanticsRelaxed) == f.head;
-    return subgroupBroadcastFirst(won) ? count : 0;
-}
+#include "claim.glsl"
 
 // Counts the ended slots of each batch, and completes the fences whose batch has ended.
 void count_batches(bool mine, uint batch, uint amount) {
@@ -160,10 +79,10 @@ void count_batches(bool mine, uint batch, uint amount) {
     }
 }
 
-void count_claims(bool mine, uint level, uint l) {
-    uint claims = subgroupBallotBitCount(subgroupBallot(mine && level == l));
+void count_claims(bool mine, uint level) {
+    uint claims = subgroupBallotBitCount(subgroupBallot(mine));
     if (claims != 0 && gl_SubgroupInvocationID == 0)
-        atomicAdd(control[PRIORITY_FAIRNESS_BASE + l], claims, SCOPE, 0, gl_SemanticsRelaxed);
+        atomicAdd(control[PRIORITY_FAIRNESS_BASE + level], claims, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
 #ifdef WITH_IO
@@ -176,20 +95,19 @@ void count_resumed(bool resumed) {
 
 // Executes the claimed entries, one a lane, and delivers what ended. Counters follow the completions:
 // they are never ahead of them, and the host does not wait for them.
-// `again` lanes were claimed before, and left.
-void serve(bool mine, uint entry, uint batch, bool again) {
+// They came by a queue of `level`; `again` says that they were claimed before, and left.
+void serve(bool mine, uint entry, uint batch, uint level, bool again) {
     acquire_published();
     uint slot = entry & ENTRY_SLOT_MASK;
     mine = mine && slot < push.slot_count;
     uint base = slot * SLOT_WORDS;
     uint op = OP_NOP;
-    uint level = PRIORITY_NORMAL;
+    bool admitted = false;
     if (mine) {
         op = slots[base + OPCODE_WORD];
-        level = slots[base + PRIORITY_WORD];
+        admitted = slots[base + PRIORITY_WORD] < PRIORITY_LEVELS;
     }
-    bool claimed = mine && !again && (entry & ENTRY_RESUMED) == 0;
-    bool admitted = mine && level < PRIORITY_LEVELS;
+    bool claimed = admitted && !again && (entry & ENTRY_RESUMED) == 0;
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
     bool alone = admitted && op == OP_BATCH_FENCE && !fence;
     bool drains = false;
@@ -207,7 +125,7 @@ void serve(bool mine, uint entry, uint batch, bool again) {
                (lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
                (transfers ? HAS_TRANSFERS : 0) |
                (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
-               (claimed && level != PRIORITY_NORMAL ? HAS_LEVELS : 0) | (mine && batch != 0 ? HAS_BATCHES : 0);
+               (mine && batch != 0 ? HAS_BATCHES : 0);
     has = subgroupOr(has);
 
     Outcome o = bad_operand(DETAIL_PRIORITY);
@@ -242,20 +160,16 @@ void serve(bool mine, uint entry, uint batch, bool again) {
         count_resumed(mine && !again && (entry & ENTRY_RESUMED) != 0);
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
-        if (subgroupAny(ready)) push_ready(ready, entry, batch);
-        mine = mine && !pending;
+        bool asking = mine && o.fault == PENDING_ROOM;
+        if (subgroupAny(ready)) push_ready(ready, level, entry, batch);
+        if (subgroupAny(asking)) push_ready(asking, READY_ASKING + level, entry, batch);
+        mine = mine && !pending && !asking;
     }
 #endif
     bool ends = mine && !fence && !drains;
     complete(ends, slot, o);
     count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
-    count_claims(claimed, level, PRIORITY_NORMAL);
-    if ((has & HAS_LEVELS) != 0) {
-        count_claims(claimed, level, PRIORITY_CRITICAL);
-        count_claims(claimed, level, PRIORITY_HIGH);
-        count_claims(claimed, level, PRIORITY_LOW);
-        count_claims(claimed, level, PRIORITY_IDLE);
-    }
+    count_claims(claimed, level);
     if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
 }
 
@@ -263,7 +177,10 @@ void serve(bool mine, uint entry, uint batch, bool again) {
 void finish_draining() {
     uint slot = load_relaxed_state(STATE_DRAINING);
     uint ended = load_relaxed_state(STATE_TAIL) + load_relaxed_state(STATE_RESUMED);
-    bool last = ended + 1 == load_relaxed_state(STATE_HEAD);
+    uint claimed = load_relaxed_state(STATE_HEADS) + load_relaxed_state(STATE_HEADS + 1) +
+                   load_relaxed_state(STATE_HEADS + 2) + load_relaxed_state(STATE_HEADS + 3) +
+                   load_relaxed_state(STATE_HEADS + 4);
+    bool last = ended + 1 == claimed;
     bool won = false;
     if (last && slot != 0 && slot != DRAINED && gl_SubgroupInvocationID == 0)
         won = atomicCompSwap(state[STATE_DRAINING], slot, DRAINED, SCOPE, 0, gl_SemanticsRelaxed, 0,
@@ -282,16 +199,24 @@ void main() {
 #ifdef WITH_IO
     io_seen = io_answered();
 #endif
+#ifdef WITH_CONTINUATION
+    kind_before = 0;
+#endif
+    served = PRIORITY_NORMAL;
     bool stay = true;
     while (stay) {
         charge(LOOPS);
-        Found f = poll();
-        stay = f.stay;
-        if (stay && f.count != 0) {
+        Found f;
+        Waiting w = poll(f);
+        stay = w.stay;
+        if (stay && w.levels != 0) {
+            uint most;
+            f = choose(w, f, most);
             uint second = second_word(f);
-            uint count = claim(f, second);
+            uint count = claim(f, second, w.levels, most);
             if (count != 0)
-                serve(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1), f.ready);
+                serve(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1), f.level,
+                      f.queue != SUBMISSION);
         } else if (stay) {
             finish_draining();
         }

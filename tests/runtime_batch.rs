@@ -140,7 +140,7 @@ fn following_work_ends_with_its_runtime() {
         let gpu = gpu();
         let to = Buffer::new(&gpu, Role::DeviceToHost, 64, "to").expect("a buffer");
         for _ in 0..10 {
-            let runtime = builder(mode).slots(512).build().expect("a runtime");
+            let runtime = builder(mode).level_slots([0, 0, 512, 0, 0]).build().expect("a runtime");
             let first = runtime.submit_batch(&batch(400)).expect("taken");
             let commands = fill(&gpu, &to, 0, 1);
             let following = follow(&runtime, &first, &commands);

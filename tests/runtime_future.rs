@@ -111,7 +111,7 @@ fn futures_in_many_threads_beside_blocking_waits() {
 #[test]
 fn a_dropped_future_ends_unseen() {
     for mode in MODES {
-        let runtime = builder(mode).slots(16).build().expect("a runtime");
+        let runtime = builder(mode).level_slots([0, 0, 16, 0, 0]).build().expect("a runtime");
         let waker: Waker = Unpark::here().into();
         for _ in 0..200 {
             let mut job = runtime.submit(&add()).expect("taken");

@@ -50,7 +50,7 @@ fn submitters(runtime: &Runtime, rounds: u32) -> u32 {
                     while pushed < count {
                         match ring.push(&words, pushed.into()) {
                             Ok(()) => pushed += 1,
-                            Err(RuntimeError::Full { .. }) => break,
+                            Err(RuntimeError::Full { .. } | RuntimeError::RingFull { .. }) => break,
                             Err(e) => panic!("{e}"),
                         }
                     }
@@ -145,13 +145,13 @@ fn readbacks_without_a_pause_starve_nobody() {
 #[test]
 fn a_full_slab_pushes_back_and_loses_nothing() {
     for mode in MODES {
-        let runtime = builder(mode).slots(16).build().expect("a runtime");
+        let runtime = builder(mode).level_slots([0, 0, 16, 0, 0]).build().expect("a runtime");
         let mut jobs = Vec::new();
         let mut full = 0;
         for _ in 0..2000 {
             match runtime.try_submit(&add(1)) {
                 Ok(job) => jobs.push(job),
-                Err(SubmitError::Runtime(RuntimeError::Full { slots: 16 })) => {
+                Err(SubmitError::Runtime(RuntimeError::Full { level: 2, slots: 16 })) => {
                     full += 1;
                     jobs.push(runtime.submit(&add(1)).expect("waits for space"));
                 }
@@ -176,7 +176,10 @@ fn a_full_slab_pushes_back_and_loses_nothing() {
         let too_large = runtime.submit_batch(&BatchDescriptor::new(vec![add(1); 16], 1));
         let refused = too_large.err().expect("refused");
         assert!(
-            matches!(refused, SubmitError::Runtime(RuntimeError::BatchTooLarge { count: 16, slots: 16 })),
+            matches!(
+                refused,
+                SubmitError::Runtime(RuntimeError::BatchTooLarge { level: 2, count: 17, slots: 16 })
+            ),
             "{refused}"
         );
     }
@@ -186,13 +189,19 @@ fn a_full_slab_pushes_back_and_loses_nothing() {
 #[test]
 fn slots_that_a_ring_keeps_are_no_wait_without_end() {
     for mode in MODES {
-        let runtime = builder(mode).slots(16).build().expect("a runtime");
+        let runtime = builder(mode).level_slots([0, 0, 16, 0, 0]).build().expect("a runtime");
         let mut ring = runtime.ring(16).expect("a ring");
         ring.push(&add(1).encode().expect("a slot"), 0).expect("room");
         let refused = runtime.try_submit(&add(1)).err().expect("all slots are the ring's");
-        assert!(matches!(refused, SubmitError::Runtime(RuntimeError::Full { slots: 16 })), "{refused}");
+        assert!(
+            matches!(refused, SubmitError::Runtime(RuntimeError::Full { level: 2, slots: 16 })),
+            "{refused}"
+        );
         let refused = runtime.submit(&add(1)).err().expect("and nothing is on its way");
-        assert!(matches!(refused, SubmitError::Runtime(RuntimeError::Full { slots: 16 })), "{refused}");
+        assert!(
+            matches!(refused, SubmitError::Runtime(RuntimeError::Full { level: 2, slots: 16 })),
+            "{refused}"
+        );
         drop(ring);
         let job = runtime.submit(&add(1)).expect("they came back");
         assert!(job.wait_timeout(PATIENCE).expect("well").is_some());
@@ -204,7 +213,7 @@ fn slots_that_a_ring_keeps_are_no_wait_without_end() {
 #[test]
 fn a_panic_in_a_rings_closure_harms_nobody_else() {
     for mode in MODES {
-        let runtime = builder(mode).slots(64).build().expect("a runtime");
+        let runtime = builder(mode).level_slots([0, 0, 64, 0, 0]).build().expect("a runtime");
         let inner = runtime.clone();
         let panicked = std::thread::spawn(move || {
             let mut ring = inner.ring(8).expect("a ring");

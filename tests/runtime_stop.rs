@@ -127,7 +127,7 @@ fn a_ring_outlives_its_runtime() {
 #[test]
 fn a_dropped_rings_slots_come_back_and_never_end_in_another_ring() {
     for mode in MODES {
-        let runtime = builder(mode).slots(64).build().expect("a runtime");
+        let runtime = builder(mode).level_slots([0, 0, 64, 0, 0]).build().expect("a runtime");
         let words = add().encode().expect("a slot");
         for round in 0..500u64 {
             let mut first = runtime.ring(24).expect("a ring");

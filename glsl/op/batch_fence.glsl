@@ -9,7 +9,7 @@ uint batch_counter(uint batch) { return STATE_BATCHES + batch - 1; }
 
 // Where the host announced how many slots the batch has.
 uint batch_count_word(uint batch) {
-    return COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) + batch - 1;
+    return COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * PRIORITY_LEVELS + batch - 1;
 }
 
 uint fence_amount(uint count, bool broken) { return (broken ? BATCH_BROKEN : BATCH_COMPLETE) - count; }

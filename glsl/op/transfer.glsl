@@ -1,5 +1,5 @@
-// LOAD_MISS, STORE_RANGE, IO_FENCE, and the first half of LOAD_SUM: bytes from a file to memory and back, and the wait for all that was
-// asked before. What they move is held against the files themselves, by tests/storage.rs.
+// LOAD_MISS, STORE_RANGE, IO_FENCE, and the first half of LOAD_SUM: bytes from a file to memory and back, and
+// the wait for all that was asked before. What they move is held against the files themselves, by tests/storage.rs.
 //
 // The host checks what is asked, since it alone knows files and memory by their handles; its fault is the
 // slot's. A prefetch is done when it was asked, whatever becomes of it.
@@ -37,5 +37,5 @@ Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
     if (sums && !sum.asks) return sum.outcome;
     if (mine && answered && !sums) return io_answer(slot);
     if (unaligned) return bad_operand(6);
-    return !asked ? Outcome(PENDING_READY, 0, 0, 0) : prefetch ? done(0) : Outcome(PENDING_ANSWER, 0, 0, 0);
+    return !asked ? Outcome(PENDING_ROOM, 0, 0, 0) : prefetch ? done(0) : Outcome(PENDING_ANSWER, 0, 0, 0);
 }

@@ -99,6 +99,8 @@ pub mod control {
         PRIORITY_OFFSETS_WORDS = 6;
         /// Claims at CRITICAL or HIGH since the last claim below them.
         PRIORITY_STARVATION_COUNTER = 135;
+        /// Work that is passed over gets at least one in so many claims.
+        STARVATION_PERIOD = 16;
         /// Claims per priority.
         PRIORITY_FAIRNESS_BASE = 136;
         /// Entries of the tenant tables.
@@ -306,23 +308,30 @@ pub mod live {
         HEARTBEAT_WORDS = 16;
         /// Workers that have a heartbeat of their own.
         MAX_WORKERS = 256;
-        /// Device-local state: position of the next claim.
-        STATE_HEAD = 0;
+        /// Device-local state: position of the next claim from each level's submission queue.
+        STATE_HEADS = 0;
         /// Device-local state: completions reserved so far.
         STATE_TAIL = 16;
         /// Device-local state: slot of a SHUTDOWN that drains, plus one.
         STATE_DRAINING = 32;
         /// Device-local state: IO requests made so far.
         STATE_IO_ASKED = 48;
-        /// Device-local state: entries of the submission queue that were resumed slots.
+        /// Device-local state: entries of the submission queues that were resumed slots.
         STATE_RESUMED = 64;
-        /// Device-local state: position of the next claim from the ready queue.
-        STATE_READY_HEAD = 80;
-        /// Device-local state: entries put into the ready queue so far.
-        STATE_READY_TAIL = 96;
-        /// Device-local state: a counter for each slot that can be a batch's fence; the ready queue follows.
-        STATE_BATCHES = 112;
-        /// Words of an entry of the ready queue: lap | flags | slot, lap | batch. Behind it, what slots save.
+        /// Device-local state: position of the next claim from each ready queue.
+        STATE_READY_HEADS = 80;
+        /// Device-local state: entries put into each ready queue so far.
+        STATE_READY_TAILS = 96;
+        /// Device-local state: claims below HIGH since the last one at LOW (low half) and at IDLE (high half).
+        STATE_TURNS = 112;
+        /// Device-local state: a counter for each slot that can be a batch's fence; the ready queues follow.
+        STATE_BATCHES = 128;
+        /// Ready queues: for each level one of slots that go on, and one of slots that wait for room in the
+        /// request ring.
+        READY_QUEUES = 10;
+        /// The first of the latter.
+        READY_ASKING = 5;
+        /// Words of an entry of a ready queue: lap | flags | slot, lap | batch. Behind them, what slots save.
         READY_WORDS = 2;
         /// Words that a slot may save from one turn to the next.
         SAVED_WORDS = 4;

@@ -16,6 +16,7 @@ use super::launcher::{Launcher, Requests, Running};
 use super::layout::Layout;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
+use super::slab::{LEVELS, PerLevel, Slab};
 use super::storage::{Injected, Storage, StorageOptions};
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
@@ -24,7 +25,7 @@ use crate::protocol::abi::control::{MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSE
 use crate::protocol::abi::debug_log::RECORD_CAPACITY;
 use crate::protocol::abi::live::{COMMAND_RUN, MAX_WORKERS};
 use crate::protocol::abi::slot::{MAX_ENCODED_RING_SLOTS, MIN_LIVE_RING_SLOTS};
-use crate::protocol::{priority_offsets, try_encode_control};
+use crate::protocol::try_encode_control;
 use crate::vulkan::{Gpu, OpenOptions, Timeline};
 
 /// Options of a runtime, all with defaults.
@@ -34,6 +35,7 @@ pub struct RuntimeBuilder {
     device: Option<String>,
     mode: Mode,
     slots: u32,
+    level_slots: Option<PerLevel>,
     observables: u32,
     records: u32,
     workers: Option<u32>,
@@ -54,6 +56,7 @@ impl Default for RuntimeBuilder {
             device: None,
             mode: Mode::Auto,
             slots: 256,
+            level_slots: None,
             observables: 64,
             records: RECORD_CAPACITY,
             workers: None,
@@ -88,9 +91,18 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Slots of the slab, 16 to 1,048,576: how many jobs can be on their way. Default: 256.
+    /// Slots of the slab, 16 to 1,048,576: how many jobs can be on their way. Default: 256. Each priority level
+    /// but NORMAL has a sixteenth of them, at least 1, for its own; NORMAL has the rest.
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = slots;
+        self.level_slots = None;
+        self
+    }
+
+    /// Slots of each priority level, CRITICAL first; the slab has their sum. A level with none takes no jobs.
+    pub fn level_slots(mut self, sizes: [u32; 5]) -> Self {
+        self.slots = sizes.iter().fold(0, |sum: u32, size| sum.saturating_add(*size));
+        self.level_slots = Some(sizes);
         self
     }
 
@@ -229,7 +241,8 @@ impl RuntimeBuilder {
         let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 
-        upload(&gpu, &buffers.control, &initial_control(self.slots, self.observables))?;
+        let slab = Slab::new(self.slots, self.level_slots);
+        upload(&gpu, &buffers.control, &initial_control(&slab, self.observables))?;
         buffers.submission_words()[COMMAND_RUN as usize].store(1, Ordering::Release);
         buffers.publish_fence();
 
@@ -238,13 +251,14 @@ impl RuntimeBuilder {
             buffers,
             owners: (0..self.slots).map(|_| Owner::default()).collect(),
             submission: CachePadded::new(Mutex::new(Submission {
-                position: 0,
-                free: (0..self.slots).rev().collect(),
+                positions: [0; LEVELS],
+                slab,
                 closed: false,
                 tenant: self.tenant,
             })),
             reaper: CachePadded::new(Mutex::new(Reaper { position: 0, freed: Vec::new() })),
             reaped: CachePadded::new(AtomicU32::new(0)),
+            partition: AtomicU32::new(0),
             freed: Mutex::default(),
             progress: Condvar::new(),
             sleepers: CachePadded::new(AtomicU32::new(0)),
@@ -294,16 +308,15 @@ impl RuntimeBuilder {
 }
 
 /// The control buffer of a runtime whose only tenant is the system's.
-fn initial_control(slots: u32, observables: u32) -> Vec<u32> {
+fn initial_control(slab: &Slab, observables: u32) -> Vec<u32> {
     let bytes = try_encode_control(false, 1, observables).unwrap_or_default();
     let mut words: Vec<u32> =
         bytes.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
-    let at = PRIORITY_OFFSETS_BASE as usize;
-    if let Some(offsets) = priority_offsets(slots)
-        && words.len() >= at + offsets.len()
-    {
-        words[at..at + offsets.len()].copy_from_slice(&offsets);
-    }
+    words
+        .iter_mut()
+        .skip(PRIORITY_OFFSETS_BASE as usize)
+        .zip(slab.offsets())
+        .for_each(|(word, offset)| *word = *offset);
     words
 }
 

@@ -200,7 +200,8 @@ impl Shared {
         let storage = self.storage.as_ref()?;
         // Answered first: its slots are published before it counts.
         let answered = storage.answered();
-        Some((lock(&self.submission).position, answered))
+        let published = lock(&self.submission).positions.iter().fold(0, |sum: u32, p| sum.wrapping_add(*p));
+        Some((published, answered))
     }
 
     /// How long the device may keep silent. Time-outs proper start with the first worker.

@@ -18,19 +18,31 @@ pub enum RuntimeError {
     #[error("the runtime is shut down and takes no more slots; build a new one")]
     ShutDown,
     /// No slot is free, and the caller asked not to wait.
-    #[error("all {slots} slots are in use; wait for a job, or build the runtime with more slots")]
+    #[error(
+        "all {slots} slots of priority level {level} are in use; wait for a job, or give the level more slots with RuntimeBuilder::slots or level_slots"
+    )]
     Full {
-        /// Slots of the slab.
+        /// The priority level, 0 to 4.
+        level: u32,
+        /// Slots that it may hold.
         slots: u32,
+    },
+    /// A ring has as many slots in flight as it may.
+    #[error("all {depth} slots of the ring are in flight; reap some, or make the ring deeper")]
+    RingFull {
+        /// Its depth.
+        depth: usize,
     },
     /// A batch that can never fit.
     #[error(
-        "a batch of {count} slots and its fence does not fit into {slots} slots; split it, or build the runtime with more slots"
+        "a batch with {count} slots of priority level {level}, its fence among them if that is its own, does not fit into the {slots} that the level may hold; split it, or give the level more with RuntimeBuilder::slots or level_slots"
     )]
     BatchTooLarge {
-        /// Slots of the batch without its fence.
-        count: usize,
-        /// Slots of the slab.
+        /// The priority level, 0 to 4.
+        level: u32,
+        /// Slots of the batch at that level, with its fence.
+        count: u32,
+        /// Slots that the level may hold.
         slots: u32,
     },
     /// An option of the builder is out of range.

@@ -37,19 +37,22 @@ impl Layout {
     }
 
     pub fn submission_words(&self) -> u32 {
-        COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + (1 + IO_ANSWER_WORDS) * self.slots
+        COMMAND_WORDS
+            + PRIORITY_LEVELS * (SUBMISSION_WORDS << self.shift)
+            + (1 + IO_ANSWER_WORDS) * self.slots
     }
 
-    /// First word of the submission entry at a queue position.
+    /// First word of the submission entry at a position of a level's queue.
     #[inline]
-    pub fn submission(&self, position: u32) -> usize {
-        (COMMAND_WORDS + SUBMISSION_WORDS * (position & ((1 << self.shift) - 1))) as usize
+    pub fn submission(&self, level: usize, position: u32) -> usize {
+        let queue = COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) * level as u32;
+        (queue + SUBMISSION_WORDS * (position & ((1 << self.shift) - 1))) as usize
     }
 
     /// Where the host announces how many slots the batch of a fence has.
     #[inline]
     pub fn batch_count(&self, fence_slot: u32) -> usize {
-        (COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) + fence_slot) as usize
+        (COMMAND_WORDS + PRIORITY_LEVELS * (SUBMISSION_WORDS << self.shift) + fence_slot) as usize
     }
 
     /// First word of the host's answer to a slot's IO request.
@@ -85,7 +88,7 @@ impl Layout {
     }
 
     pub fn state_words(&self) -> u32 {
-        STATE_BATCHES + self.slots + (READY_WORDS << self.shift) + SAVED_WORDS * self.slots
+        STATE_BATCHES + self.slots + READY_QUEUES * (READY_WORDS << self.shift) + SAVED_WORDS * self.slots
     }
 
     pub fn log_records(&self) -> u32 {

@@ -33,6 +33,7 @@ mod readback;
 mod resources;
 mod ring;
 mod shared;
+mod slab;
 mod space;
 mod storage;
 mod stream;
@@ -69,14 +70,16 @@ use self::job::JobState;
 use self::launcher::Running;
 use self::resources::Access;
 use self::shared::{Shared, lock};
-use self::submission::WhenFull;
-use self::transfer::download;
+use self::slab::LEVELS;
+use self::submission::{Class, Entry, WhenFull};
+use self::transfer::{download, upload};
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::io::arena::Arena;
 use crate::io::transfer::{Description, TransferEngine};
 use crate::kernel::Module;
 use crate::probe::{self, Probe, ProbeReport};
+use crate::protocol::abi::control::PRIORITY_OFFSETS_BASE;
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
 use crate::protocol::abi::scan::{SCAN_MATCHED, SCAN_ROW_WORDS};
 use crate::readback::Readback;
@@ -144,15 +147,16 @@ impl Runtime {
     }
 
     fn publish_one(&self, words: &SlotWords, when_full: WhenFull) -> Result<Job, RuntimeError> {
-        let (wide, last) = Shared::classify(words);
-        let mut submission = self.shared.with_free(1, when_full)?;
-        let Some(slot) = submission.free.pop() else {
-            return Err(RuntimeError::Full { slots: self.shared.layout.slots });
-        };
+        let class = Class::of(words);
+        let mut counts = [0; LEVELS];
+        counts[class.level] = 1;
+        let mut submission = self.shared.with_free(&counts, when_full)?;
+        let Some(slot) = submission.slab.of(class.level).pop() else { return Err(submission.full(&counts)) };
+        let entry = Entry { slot, class };
         let job = self.own(slot, JobState::default());
-        self.shared.write_slot(slot, words);
-        self.shared.publish(&mut submission, &[(slot, wide)], 0);
-        submission.closed |= last;
+        self.shared.write_slot(&entry, words);
+        self.shared.publish(&mut submission, &[entry], 0);
+        submission.closed |= class.last;
         Ok(job)
     }
 
@@ -176,36 +180,36 @@ impl Runtime {
     /// As [`submit_batch`](Self::submit_batch).
     pub fn submit_encoded(&self, batch: &EncodedBatch) -> Result<Batch, RuntimeError> {
         let count = batch.slots.len();
-        let slots = self.shared.layout.slots;
-        if count + 1 > slots as usize {
-            return Err(RuntimeError::BatchTooLarge { count, slots });
+        let all = || batch.slots.iter().chain([&batch.fence]);
+        let mut counts = [0; LEVELS];
+        all().for_each(|words| counts[Class::of(words).level] += 1);
+        self.shared.can_hold(&counts)?;
+        let mut submission = self.shared.with_free(&counts, WhenFull::Wait)?;
+        let mut entries = Vec::with_capacity(count + 1);
+        for words in all() {
+            let class = Class::of(words);
+            let Some(slot) = submission.slab.of(class.level).pop() else {
+                return Err(submission.full(&counts));
+            };
+            entries.push(Entry { slot, class });
         }
-        let mut submission = self.shared.with_free(count + 1, WhenFull::Wait)?;
-        let from = submission.free.len() - (count + 1);
-        let taken: Vec<u32> = submission.free.drain(from..).collect();
-        let fence_slot = taken[count];
+        let fence_slot = entries[count].slot;
         let value = {
             let mut batches = lock(&self.shared.batches);
             batches.published += 1;
             batches.published
         };
-        let mut last = false;
         let mut jobs = Vec::with_capacity(count);
-        let mut entries = Vec::with_capacity(count + 1);
-        for (slot, words) in taken.iter().zip(&batch.slots) {
-            let (wide, shutdown) = Shared::classify(words);
-            last |= shutdown;
-            entries.push((*slot, wide));
-            jobs.push(self.own(*slot, JobState::default()));
-            self.shared.write_slot(*slot, words);
+        for (entry, words) in entries.iter().zip(&batch.slots) {
+            jobs.push(self.own(entry.slot, JobState::default()));
+            self.shared.write_slot(entry, words);
         }
-        entries.push((fence_slot, false));
         let fence = self.own(fence_slot, JobState::fence(value));
-        self.shared.write_slot(fence_slot, &batch.fence);
+        self.shared.write_slot(&entries[count], &batch.fence);
         let announced = &self.shared.buffers.submission_words()[self.shared.layout.batch_count(fence_slot)];
         announced.store(count as u32, Ordering::Relaxed);
         self.shared.publish(&mut submission, &entries, fence_slot + 1);
-        submission.closed |= last;
+        submission.closed |= entries.iter().any(|entry| entry.class.last);
         drop(submission);
         Ok(Batch { jobs, fence, value })
     }
@@ -435,6 +439,29 @@ impl Runtime {
     pub fn switch_mode(&self, mode: Mode) -> Result<(), RuntimeError> {
         let mode = if mode == Mode::Auto { probed(&self.shared.gpu)?.0 } else { mode };
         self.shared.quiesced(|_| self.shared.mode.store(mode))
+    }
+
+    /// Shares the slab out anew: slots of each priority level, CRITICAL first, which add up to the slab's. Slots
+    /// on their way stay at their level until they end.
+    ///
+    /// # Errors
+    /// [`RuntimeError::BadOption`] for another sum; the failures of the device.
+    pub fn set_level_slots(&self, sizes: [u32; 5]) -> Result<(), RuntimeError> {
+        let sum: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
+        if sum != u64::from(self.shared.layout.slots) {
+            let takes = "five numbers that add up to the slots of the slab";
+            return Err(RuntimeError::BadOption { option: "level_slots", value: sum, takes });
+        }
+        self.shared.quiesced(|_| {
+            let mut submission = lock(&self.shared.submission);
+            submission.slab.put(lock(&self.shared.freed).drain(..));
+            submission.slab.resize(&sizes);
+            self.shared.partition.fetch_add(1, Ordering::Relaxed);
+            let mut control = download(&self.shared.gpu, &self.shared.buffers.control)?;
+            let words = control.iter_mut().skip(PRIORITY_OFFSETS_BASE as usize);
+            words.zip(submission.slab.offsets()).for_each(|(word, offset)| *word = *offset);
+            Ok(upload(&self.shared.gpu, &self.shared.buffers.control, &control)?)
+        })?
     }
 
     /// The mode in force: live or epoch.

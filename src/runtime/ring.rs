@@ -13,7 +13,8 @@ use super::error::RuntimeError;
 use super::job::Outcome;
 use super::mode::Mode;
 use super::shared::{Shared, lock};
-use super::submission::{SlotWords, WhenFull};
+use super::slab::LEVELS;
+use super::submission::{Class, Entry, SlotWords, WhenFull};
 use super::wait::passed;
 
 /// Completions that another thread read for a ring.
@@ -62,8 +63,11 @@ impl Inbox {
 pub struct Ring {
     shared: Arc<Shared>,
     inbox: Arc<Inbox>,
-    free: Vec<u32>,
-    pushed: Vec<(u32, bool)>,
+    /// Slots that it holds, by their level.
+    free: [Vec<u32>; LEVELS],
+    /// As which the slab was shared out when it took them.
+    partition: u32,
+    pushed: Vec<Entry>,
     in_flight: usize,
     depth: usize,
 }
@@ -85,7 +89,9 @@ impl Ring {
             Arc::new(Inbox { ring: inboxes.last, ended: Mutex::default(), stashed: AtomicBool::new(false) });
         inboxes.list.push(inbox.clone());
         drop(inboxes);
-        Ok(Self { shared, inbox, free: Vec::new(), pushed: Vec::with_capacity(depth), in_flight: 0, depth })
+        let partition = shared.partition.load(Ordering::Relaxed);
+        let free = Default::default();
+        Ok(Self { shared, inbox, free, partition, pushed: Vec::with_capacity(depth), in_flight: 0, depth })
     }
 
     /// Slots pushed whose completion has not been handed over.
@@ -102,34 +108,46 @@ impl Ring {
     /// with the completion.
     ///
     /// # Errors
-    /// [`RuntimeError::Full`] at the ring's depth, or when others hold the slots;
+    /// [`RuntimeError::RingFull`] at the ring's depth; [`RuntimeError::Full`] when others hold the level's slots;
     /// [`RuntimeError::ShutDown`] and the failures of the device.
     #[inline]
     pub fn push(&mut self, words: &SlotWords, user_data: u64) -> Result<(), RuntimeError> {
         if self.in_flight == self.depth {
-            return Err(RuntimeError::Full { slots: self.depth as u32 });
+            return Err(RuntimeError::RingFull { depth: self.depth });
         }
-        let slot = match self.free.pop() {
+        let class = Class::of(words);
+        if self.partition != self.shared.partition.load(Ordering::Relaxed) {
+            self.give_back();
+        }
+        let slot = match self.free[class.level].pop() {
             Some(slot) => slot,
-            None => self.more_slots()?,
+            None => self.more_slots(class.level)?,
         };
-        let (wide, last) = Shared::classify(words);
+        let entry = Entry { slot, class };
         let owner = &self.shared.owners[slot as usize];
         owner.user_data.store(user_data, Ordering::Relaxed);
         owner.ring.store(self.inbox.ring, Ordering::Release);
-        self.shared.write_slot(slot, words);
-        self.pushed.push((slot, wide));
+        self.shared.write_slot(&entry, words);
+        self.pushed.push(entry);
         self.in_flight += 1;
-        if last { self.publish(true) } else { Ok(()) }
+        if class.last { self.publish(true) } else { Ok(()) }
     }
 
-    fn more_slots(&mut self) -> Result<u32, RuntimeError> {
-        let mut submission = self.shared.with_free(1, WhenFull::Fail)?;
-        let take = (self.depth - self.in_flight).min(submission.free.len());
-        let from = submission.free.len() - take;
-        self.free.extend(submission.free.drain(from..));
-        drop(submission);
-        self.free.pop().ok_or(RuntimeError::Full { slots: self.shared.layout.slots })
+    fn more_slots(&mut self, level: usize) -> Result<u32, RuntimeError> {
+        let mut counts = [0; LEVELS];
+        counts[level] = 1;
+        let mut submission = self.shared.with_free(&counts, WhenFull::Fail)?;
+        let free = submission.slab.of(level);
+        let take = (self.depth - self.in_flight).min(free.len());
+        self.free[level].extend(free.drain(free.len() - take..));
+        self.free[level].pop().ok_or_else(|| submission.full(&counts))
+    }
+
+    /// The slab was shared out anew: what the ring held may be another level's now.
+    fn give_back(&mut self) {
+        self.partition = self.shared.partition.load(Ordering::Relaxed);
+        let mut freed = lock(&self.shared.freed);
+        self.free.iter_mut().for_each(|free| freed.append(free));
     }
 
     /// Publishes what was pushed.
@@ -151,7 +169,7 @@ impl Ring {
             drop(submission);
             let outcome =
                 if self.shared.failed.get().is_some() { Outcome::DEVICE_LOST } else { Outcome::CANCELLED };
-            for (slot, _) in self.pushed.drain(..) {
+            for Entry { slot, .. } in self.pushed.drain(..) {
                 let owner = &self.shared.owners[slot as usize];
                 if owner.ring.swap(0, Ordering::AcqRel) != 0 {
                     self.inbox.put(slot, owner.user_data.load(Ordering::Relaxed), outcome);
@@ -179,7 +197,7 @@ impl Ring {
         let Self { shared, inbox, free, in_flight, .. } = self;
         let ring = inbox.ring;
         let mut own = |slot: u32, user_data: u64, outcome: Outcome| {
-            free.push(slot);
+            free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
             *in_flight -= 1;
             count += 1;
             ended(user_data, outcome);
@@ -265,8 +283,8 @@ impl Drop for Ring {
     fn drop(&mut self) {
         let _ = self.flush();
         lock(&self.shared.inboxes).list.retain(|i| i.ring != self.inbox.ring);
+        self.give_back();
         let mut freed = lock(&self.shared.freed);
-        freed.append(&mut self.free);
         freed.extend(lock(&self.inbox.ended).drain(..).map(|(slot, ..)| slot));
     }
 }

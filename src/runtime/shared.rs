@@ -16,6 +16,7 @@ use super::layout::Layout;
 use super::mode::Mode;
 use super::resources::Handles;
 use super::ring::Inboxes;
+use super::slab::{PerLevel, Slab};
 use super::storage::Storage;
 use crate::vulkan::Gpu;
 
@@ -33,14 +34,16 @@ pub(crate) struct Owner {
     pub batch: AtomicU32,
     /// It will ask for IO.
     pub asks: AtomicBool,
+    /// Its level, for when it is published again.
+    pub level: AtomicU32,
 }
 
-/// The producer's end of the submission queue.
+/// The producer's end of the submission queues.
 pub(crate) struct Submission {
-    /// Position of the next entry.
-    pub position: u32,
+    /// Position of the next entry of each level's queue.
+    pub positions: PerLevel,
     /// Slots that this end may use at once.
-    pub free: Vec<u32>,
+    pub slab: Slab,
     /// Nothing is taken any more.
     pub closed: bool,
     /// Whose slots come by this queue.
@@ -64,6 +67,8 @@ pub(crate) struct Shared {
     pub reaper: CachePadded<Mutex<Reaper>>,
     /// The reaper's position, for a look without its lock.
     pub reaped: CachePadded<AtomicU32>,
+    /// How often the slab was shared out anew among the levels.
+    pub partition: AtomicU32,
     /// Freed slots on their way back to the submission end.
     pub freed: Mutex<Vec<u32>>,
     /// Told when slots were freed or jobs ended, if `sleepers` says that somebody listens.

@@ -344,7 +344,7 @@ impl Stream {
             match self.ring.push(&words, chunk as u64) {
                 Ok(()) => {}
                 // Others have the slots: later.
-                Err(RuntimeError::Full { .. }) => break,
+                Err(RuntimeError::Full { .. } | RuntimeError::RingFull { .. }) => break,
                 Err(e) => {
                     let _ = self.ring.flush();
                     return Err(e);

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use super::error::RuntimeError;
 use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
+use super::slab::{LEVELS, PerLevel};
 use crate::kernel::{IO, is_wide};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
-use crate::protocol::abi::slot::{OPCODE_WORD, SLOT_WORDS};
+use crate::protocol::abi::slot::{OPCODE_WORD, PRIORITY_LEVELS, PRIORITY_NORMAL, PRIORITY_WORD, SLOT_WORDS};
 use crate::protocol::live;
 
 /// The 16 words of a slot.
@@ -20,6 +21,34 @@ pub type SlotWords = [u32; SLOT_WORDS as usize];
 
 /// How long a submission waits for slots while nothing is on its way that could free one.
 const STARVED: Duration = Duration::from_secs(1);
+
+/// What the host has to know of a slot's words to publish them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Class {
+    /// The queue that it goes by. A priority word that is no level goes by NORMAL, and is refused by the device.
+    pub level: usize,
+    /// It takes a whole subgroup: the device needs to know before it claims it.
+    pub wide: bool,
+    /// It is the last that this runtime takes.
+    pub last: bool,
+}
+
+impl Class {
+    #[inline]
+    pub fn of(words: &SlotWords) -> Self {
+        let opcode = words[OPCODE_WORD as usize];
+        let priority = words[PRIORITY_WORD as usize];
+        let level = if priority < PRIORITY_LEVELS { priority } else { PRIORITY_NORMAL };
+        Self { level: level as usize, wide: is_wide(opcode), last: opcode == OP_SHUTDOWN }
+    }
+}
+
+/// A slot whose words are written, on its way into a queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub slot: u32,
+    pub class: Class,
+}
 
 /// What a caller wants when no slot is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +58,10 @@ pub(crate) enum WhenFull {
 }
 
 impl Shared {
-    /// The submission end with at least `count` free slots.
+    /// The submission end with at least so many free slots of each level.
     pub fn with_free(
         &self,
-        count: usize,
+        counts: &PerLevel,
         when_full: WhenFull,
     ) -> Result<MutexGuard<'_, Submission>, RuntimeError> {
         let mut starved: Option<Instant> = None;
@@ -42,16 +71,17 @@ impl Shared {
             if submission.closed {
                 return Err(RuntimeError::ShutDown);
             }
-            if submission.free.len() < count {
-                submission.free.append(&mut lock(&self.freed));
+            if !submission.slab.has(counts) {
+                submission.slab.put(lock(&self.freed).drain(..));
             }
-            if submission.free.len() >= count {
+            if submission.slab.has(counts) {
                 return Ok(submission);
             }
+            let full = submission.full(counts);
             drop(submission);
             if when_full == WhenFull::Fail {
                 if self.reap() == 0 {
-                    return Err(RuntimeError::Full { slots: self.layout.slots });
+                    return Err(full);
                 }
                 continue;
             }
@@ -61,8 +91,21 @@ impl Shared {
             if self.outstanding() > 0 || !lock(&self.freed).is_empty() {
                 starved = None;
             } else if starved.get_or_insert_with(Instant::now).elapsed() > STARVED {
-                return Err(RuntimeError::Full { slots: self.layout.slots });
+                return Err(full);
             }
+        }
+    }
+
+    /// Whether a batch with so many slots of each level, its fence among them, fits at all.
+    pub fn can_hold(&self, counts: &PerLevel) -> Result<(), RuntimeError> {
+        let submission = lock(&self.submission);
+        match (0..LEVELS).find(|level| counts[*level] > submission.slab.size(*level)) {
+            None => Ok(()),
+            Some(level) => Err(RuntimeError::BatchTooLarge {
+                level: level as u32,
+                count: counts[level],
+                slots: submission.slab.size(level),
+            }),
         }
     }
 
@@ -79,7 +122,9 @@ impl Shared {
 
     /// Writes a payload into a free slot. No fence: [`publish`](Self::publish) has it.
     #[inline]
-    pub fn write_slot(&self, slot: u32, words: &SlotWords) {
+    pub fn write_slot(&self, entry: &Entry, words: &SlotWords) {
+        let slot = entry.slot;
+        self.owners[slot as usize].level.store(entry.class.level as u32, Ordering::Relaxed);
         let at = self.layout.slot(slot);
         for (to, word) in self.buffers.slot_words()[at..at + words.len()].iter().zip(words) {
             to.store(*word, Ordering::Relaxed);
@@ -90,24 +135,14 @@ impl Shared {
         }
     }
 
-    /// Publishes entries for slots whose payloads are written, as one: (slot, wide) in order, and the
-    /// batch's number for all. Counts them and wakes the launcher.
+    /// Publishes entries for slots whose payloads are written, in their order, with the batch's number for all.
+    /// Counts them and wakes the launcher.
     #[inline]
-    pub fn publish(&self, submission: &mut Submission, slots: &[(u32, bool)], batch: u32) {
-        let shift = self.layout.shift;
-        let words = self.buffers.submission_words();
+    pub fn publish(&self, submission: &mut Submission, entries: &[Entry], batch: u32) {
         self.buffers.publish_fence();
-        let entry = |i: usize| {
-            let position = submission.position.wrapping_add(i as u32);
-            let (slot, wide) = slots[i];
-            let entry = live::encode_submission(position, shift, slot, wide, batch);
-            let at = self.layout.submission(position);
-            words[at + 1].store(entry[1], Ordering::Relaxed);
-            words[at].store(entry[0], Ordering::Release);
-        };
         if let Some(storage) = &self.storage {
             let mut order = None;
-            for (slot, _) in slots {
+            for Entry { slot, .. } in entries {
                 let owner = &self.owners[*slot as usize];
                 owner.batch.store(batch, Ordering::Relaxed);
                 if owner.asks.load(Ordering::Relaxed) {
@@ -115,41 +150,77 @@ impl Shared {
                 }
             }
         }
-        if slots.len() > 1 {
-            (1..slots.len()).for_each(entry);
-            self.buffers.publish_fence();
+        if let [entry] = entries {
+            self.write_entry(submission.next(entry.class.level), entry, batch);
+        } else {
+            self.write_entries(submission, entries, batch);
         }
-        if !slots.is_empty() {
-            entry(0);
-            self.buffers.flush_entries();
+        self.buffers.flush_entries();
+        self.published(entries.len() as u64);
+    }
+
+    /// The first of each level comes last: behind it the device finds the others.
+    fn write_entries(&self, submission: &mut Submission, entries: &[Entry], batch: u32) {
+        let mut firsts = [None; LEVELS];
+        for entry in entries {
+            let position = submission.next(entry.class.level);
+            match &mut firsts[entry.class.level] {
+                first @ None => *first = Some((position, entry)),
+                Some(_) => self.write_entry(position, entry, batch),
+            }
         }
-        submission.position = submission.position.wrapping_add(slots.len() as u32);
-        self.published(slots.len() as u64);
+        self.buffers.publish_fence();
+        for (position, entry) in firsts.into_iter().flatten() {
+            self.write_entry(position, entry, batch);
+        }
+    }
+
+    #[inline]
+    fn write_entry(&self, position: u32, entry: &Entry, batch: u32) {
+        let words = live::encode_submission(position, self.layout.shift, entry.slot, entry.class.wide, batch);
+        self.store_entry(entry.class.level, position, words);
+    }
+
+    /// The word by which a worker knows it last.
+    #[inline]
+    fn store_entry(&self, level: usize, position: u32, entry: [u32; 2]) {
+        let words = &self.buffers.submission_words()[self.layout.submission(level, position)..][..2];
+        words[1].store(entry[1], Ordering::Relaxed);
+        words[0].store(entry[0], Ordering::Release);
     }
 
     /// Publishes slots again that the device asked something for, once the answers are written. They were
-    /// counted when they were published first, and each is in the queue once at most, so there is room.
+    /// counted when they were published first, and each is in a queue once at most, so there is room.
     pub fn publish_resumed(&self, slots: &[u32]) {
-        let shift = self.layout.shift;
-        let words = self.buffers.submission_words();
         let mut submission = lock(&self.submission);
         self.buffers.publish_fence();
         for slot in slots {
-            let batch = self.owners[*slot as usize].batch.load(Ordering::Relaxed);
-            let entry = live::encode_resumed(submission.position, shift, *slot, batch);
-            let at = self.layout.submission(submission.position);
-            words[at + 1].store(entry[1], Ordering::Relaxed);
-            words[at].store(entry[0], Ordering::Release);
-            submission.position = submission.position.wrapping_add(1);
+            let owner = &self.owners[*slot as usize];
+            let batch = owner.batch.load(Ordering::Relaxed);
+            let level = owner.level.load(Ordering::Relaxed) as usize % LEVELS;
+            let position = submission.next(level);
+            self.store_entry(
+                level,
+                position,
+                live::encode_resumed(position, self.layout.shift, *slot, batch),
+            );
         }
         self.buffers.flush_entries();
     }
+}
 
-    /// What the device needs to know of an opcode before it claims the slot, and whether it is the
-    /// last that this runtime takes.
+impl Submission {
+    /// Position of the next entry of a level's queue, which is taken with it.
     #[inline]
-    pub fn classify(words: &SlotWords) -> (bool, bool) {
-        let opcode = words[OPCODE_WORD as usize];
-        (is_wide(opcode), opcode == OP_SHUTDOWN)
+    fn next(&mut self, level: usize) -> u32 {
+        let position = self.positions[level];
+        self.positions[level] = position.wrapping_add(1);
+        position
+    }
+
+    /// That there are not so many free slots, of the first level that has too few.
+    pub fn full(&self, counts: &PerLevel) -> RuntimeError {
+        let level = (0..LEVELS).find(|level| !self.slab.has_of(*level, counts[*level])).unwrap_or_default();
+        RuntimeError::Full { level: level as u32, slots: self.slab.size(level) }
     }
 }

@@ -167,7 +167,8 @@ fn few_slots_are_enough() {
     let bytes = noise(200_000);
     let source = file(&bytes);
     for mode in MODES {
-        let runtime = builder(mode).opcodes(&[SUM_WORDS]).slots(16).build().expect("a runtime");
+        let runtime =
+            builder(mode).opcodes(&[SUM_WORDS]).level_slots([0, 0, 16, 0, 0]).build().expect("a runtime");
         for engine in ENGINES {
             let mut stream = runtime.stream(&shape(engine, 4096, 40, 20)).expect("a stream");
             stream.push(source.clone(), .., 0);
@@ -185,7 +186,8 @@ fn slots_that_others_hold_delay_a_stream() {
     let source = file(&bytes);
     for mode in MODES {
         for held in [14, 16] {
-            let runtime = builder(mode).opcodes(&[SUM_WORDS]).slots(16).build().expect("a runtime");
+            let runtime =
+                builder(mode).opcodes(&[SUM_WORDS]).level_slots([0, 0, 16, 0, 0]).build().expect("a runtime");
             // With its first slot a ring takes all that it may ever need.
             let mut ring = runtime.ring(held).expect("a ring");
             ring.push(&SlotDescriptor::nop().encode().expect("a slot"), 0).expect("room");

@@ -79,7 +79,10 @@ impl Rig {
         let transfer = TransferOptions { engine, direct: setup.direct, ..TransferOptions::default() };
         let options =
             StorageOptions { transfer, memory_bytes: setup.memory_bytes, ..StorageOptions::default() };
-        let mut builder = builder(mode).storage(options).slots(setup.slots).without_import(setup.copied);
+        let mut builder = builder(mode)
+            .storage(options)
+            .level_slots([0, 0, setup.slots, 0, 0])
+            .without_import(setup.copied);
         if let Some(wrap) = setup.wrap {
             builder = builder.wrap_storage_engine(wrap);
         }

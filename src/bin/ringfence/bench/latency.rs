@@ -54,7 +54,11 @@ struct Blocks {
 }
 
 pub fn run(global: &Global, options: &Options) -> Result<Latency, Trouble> {
-    let runtime = global.builder().slots(options.slots_in_ring).observables(observables(LANES)).build()?;
+    let runtime = global
+        .builder()
+        .level_slots([0, 0, options.slots_in_ring, 0, 0])
+        .observables(observables(LANES))
+        .build()?;
     let mode = runtime.mode();
     let mut ring = Verified::new(&runtime, LANES)?;
     let count = blocks::count(options.seconds.unwrap_or(2.0));

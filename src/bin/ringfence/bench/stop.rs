@@ -70,7 +70,8 @@ pub fn idle_cpu_ms_per_s(global: &Global) -> Result<f64, Trouble> {
 
 /// A runtime whose first slot has ended, so that its kernel is compiled and runs.
 fn started(global: &Global) -> Result<(Runtime, Verified), Trouble> {
-    let runtime = global.builder().slots(LANES).observables(observables(LANES)).build()?;
+    let runtime =
+        global.builder().level_slots([0, 0, LANES, 0, 0]).observables(observables(LANES)).build()?;
     let mut ring = Verified::new(&runtime, LANES)?;
     ring.push()?;
     ring.flush()?;

@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ringfence::protocol::{MIN_LIVE_RING_SLOTS, try_read_debug_log};
+use ringfence::descriptor::EncodedBatch;
+use ringfence::protocol::{PRIORITY_NORMAL, PRIORITY_WORD, priority_offsets, try_read_debug_log};
 use ringfence::runtime::{Runtime, RuntimeError};
 
 use crate::common::{self, Ended, Global, Trouble};
@@ -64,12 +65,9 @@ impl File {
 }
 
 fn execute(global: &Global, file: &File, program: &Program) -> Result<Report, Trouble> {
-    let largest = program.batches.iter().map(|batch| batch.slots.len() as u32 + 1).max().unwrap_or(0);
-    let runtime = global
-        .builder()
-        .slots(largest.max(SLOTS).max(MIN_LIVE_RING_SLOTS))
-        .observables(program.observables)
-        .build()?;
+    let batches: Vec<EncodedBatch> = program.batches.iter().map(|batch| batch.encode()).collect();
+    let runtime =
+        global.builder().level_slots(level_slots(&batches)).observables(program.observables).build()?;
     // Handles count up from 0 in the order of registration.
     let _tables = program
         .tables
@@ -77,9 +75,9 @@ fn execute(global: &Global, file: &File, program: &Program) -> Result<Report, Tr
         .enumerate()
         .map(|(index, words)| runtime.table(words).map_err(|error| table_trouble(file, index, error)))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut batches = Vec::with_capacity(program.batches.len());
-    for (index, batch) in program.batches.iter().enumerate() {
-        batches.push(match runtime.submit_encoded(&batch.encode()) {
+    let mut reports = Vec::with_capacity(batches.len());
+    for (index, batch) in batches.iter().enumerate() {
+        reports.push(match runtime.submit_encoded(batch) {
             Ok(submitted) => BatchReport::new(&submitted.wait()?),
             Err(RuntimeError::ShutDown) => {
                 common::notice(format_args!(
@@ -91,7 +89,23 @@ fn execute(global: &Global, file: &File, program: &Program) -> Result<Report, Tr
             Err(error) => return Err(error.into()),
         });
     }
-    report(&runtime, batches)
+    report(&runtime, reports)
+}
+
+/// Slots of each level: its usual share of a slab of [`SLOTS`], or what the largest batch needs.
+fn level_slots(batches: &[EncodedBatch]) -> [u32; 5] {
+    let offsets = priority_offsets(SLOTS).unwrap_or_default();
+    let mut sizes = std::array::from_fn(|level| offsets[level + 1] - offsets[level]);
+    for batch in batches {
+        let mut needed = [0; 5];
+        for words in batch.slots.iter().chain([&batch.fence]) {
+            // The device refuses what is no level; it goes by NORMAL.
+            let level = words[PRIORITY_WORD as usize] as usize;
+            needed[if level < needed.len() { level } else { PRIORITY_NORMAL as usize }] += 1;
+        }
+        sizes.iter_mut().zip(needed).for_each(|(size, needed)| *size = needed.max(*size));
+    }
+    sizes
 }
 
 /// The device does not take a table, mostly for its size.

@@ -1,0 +1,167 @@
+// From polling to a claim: which level is served, from which of its queues, and how many of its slots.
+//
+// Host and other workers write between the loads of two lanes, where a driver makes one for each. Whatever
+// decides where the subgroup goes is the first lane's: were some lanes to leave, the others would claim for
+// all, and lose what those were to serve.
+#ifndef CLAIM_GLSL
+#define CLAIM_GLSL
+
+#include "levels.glsl"
+
+// What may be claimed: entries of one queue, one for each of the first lanes.
+struct Found {
+    uint level;
+    uint queue;   // SUBMISSION, or a ready queue
+    uint head;    // position of the first
+    uint entry;   // the lane's
+    uint count;   // how many are there
+};
+
+const uint SUBMISSION = 0xFFFFFFFF;
+
+uint entry_word(uint level, uint position) {
+    return COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * level + SUBMISSION_WORDS * in_queue(position);
+}
+
+// Where the position of the next claim from a queue lies, in `state`.
+uint head_word(uint level, uint queue) {
+    return queue == SUBMISSION ? STATE_HEADS + level : STATE_READY_HEADS + queue;
+}
+
+// How many lanes from the first on are not `absent`.
+uint run_length(bool absent) {
+    uvec4 holes = subgroupBallot(absent);
+    return any(notEqual(holes, uvec4(0))) ? subgroupBallotFindLSB(holes) : gl_SubgroupSize;
+}
+
+bool submission_waits(uint level) {
+    uint head = load_relaxed_state(STATE_HEADS + level);
+    return (load_relaxed_submission(entry_word(level, head)) >> LAP_SHIFT) == lap_of(head);
+}
+
+// The entries at the head of one of a level's queues.
+Found look(uint level, uint queue) {
+    uint head = subgroupBroadcastFirst(load_relaxed_state(head_word(level, queue)));
+    uint position = head + gl_SubgroupInvocationID;
+    uint entry;
+#ifdef WITH_CONTINUATION
+    if (queue != SUBMISSION) entry = load_relaxed_state(ready_word(queue, position));
+    else
+#endif
+        entry = load_relaxed_submission(entry_word(level, position));
+    return Found(level, queue, head, entry, run_length((entry >> LAP_SHIFT) != lap_of(position)));
+}
+
+// What a look at all levels found.
+struct Waiting {
+    uint levels; // a bit for each level that has work
+    bool ready;  // and some of it in ready queues
+    bool stay;   // it is not time to leave
+};
+
+// A lane for each level; with fewer lanes than levels, the first have another.
+uint levels_where(bool waits, bool other) {
+    uint levels = subgroupBallot(waits).x;
+    if (gl_SubgroupSize < PRIORITY_LEVELS) levels |= subgroupBallot(other).x << gl_SubgroupSize;
+    return levels;
+}
+
+bool in_levels(uint level) { return submission_waits(min(level, PRIORITY_LEVELS - 1)) && level < PRIORITY_LEVELS; }
+
+#ifdef WITH_CONTINUATION
+bool in_ready(uint level, bool room) { return level < PRIORITY_LEVELS && ready_waits(level, room); }
+#endif
+
+// The level that was served last. Its entries are loaded with every look: most find them there.
+uint served;
+
+// Polls until some level has work or it is time to leave. The loop is small on purpose: some drivers execute
+// all of a loop's body on each turn (DESIGN fact 10). `f` is what the level that was served last has.
+Waiting poll(out Found f) {
+    Waiting w = Waiting(0, false, true);
+    uint other = gl_SubgroupInvocationID + gl_SubgroupSize;
+    bool polling = true;
+    while (polling) {
+        bool more = gl_SubgroupSize < PRIORITY_LEVELS && in_levels(other);
+        w.levels = levels_where(in_levels(gl_SubgroupInvocationID), more);
+#ifdef WITH_CONTINUATION
+        bool room = false;
+#ifdef WITH_IO
+        room = io_has_room();
+#endif
+        uint ready = levels_where(in_ready(gl_SubgroupInvocationID, room),
+                                  gl_SubgroupSize < PRIORITY_LEVELS && in_ready(other, room));
+        w.ready = ready != 0;
+        w.levels |= ready;
+#endif
+        f = look(served, SUBMISSION);
+        if (f.count != 0) w.levels |= 1u << served;
+        uint draining = 0;
+        if (w.levels == 0) draining = subgroupBroadcastFirst(load_relaxed_state(STATE_DRAINING));
+        uint run = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_RUN));
+        w.stay = run != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
+                 (w.levels != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
+        polling = w.stay && w.levels == 0 && draining == 0;
+        charge(1);
+    }
+    return w;
+}
+
+#ifdef WITH_CONTINUATION
+// The kind of queue that the last claim was made from: each kind has its turn. 0 submission, 1 ready, 2 asking.
+uint kind_before;
+
+// The queue of a level that has its turn; the first lane's look is what counts.
+uint turn_of(uint level) {
+    uint waiting = (submission_waits(level) ? 1 : 0) | (queue_waits(level) ? 2 : 0);
+#ifdef WITH_IO
+    if (io_has_room() && queue_waits(READY_ASKING + level)) waiting |= 4;
+#endif
+    uint behind = waiting & ~((2u << kind_before) - 1);
+    kind_before = subgroupBroadcastFirst(findLSB(behind != 0 ? behind : waiting | 1));
+    return kind_before == 0 ? SUBMISSION : kind_before == 1 ? level : READY_ASKING + level;
+}
+#endif
+
+// What is to be claimed, and how much of it at most: what `f` is, if only that level has work.
+Found choose(Waiting w, Found f, out uint most) {
+    most = gl_SubgroupSize;
+    if (w.levels != 1u << f.level || w.ready) {
+        Pick pick = pick_level(w.levels);
+        most = pick.most;
+        served = subgroupBroadcastFirst(pick.level);
+        uint queue = SUBMISSION;
+#ifdef WITH_CONTINUATION
+        queue = turn_of(served);
+#endif
+        f = look(served, queue);
+    }
+    return f;
+}
+
+uint second_word(Found f) {
+    uint position = f.head + gl_SubgroupInvocationID;
+#ifdef WITH_CONTINUATION
+    if (f.queue != SUBMISSION) return load_relaxed_state(ready_word(f.queue, position) + 1);
+#endif
+    return load_relaxed_submission(entry_word(f.level, position) + 1);
+}
+
+// Takes at most `most` of the entries that `f` found, in their order, with one compare-and-swap; returns how
+// many. An entry's second word may arrive after the first; then the run ends before it.
+uint claim(Found f, uint second, uint waiting, uint most) {
+    uint count = min(f.count, run_length((second >> LAP_SHIFT) != lap_of(f.head + gl_SubgroupInvocationID)));
+    count = min(count, most);
+#ifdef WITH_WIDE
+    // A wide slot is claimed alone: a run ends before it, or is it.
+    uint narrow = run_length((f.entry & ENTRY_WIDE) != 0);
+    count = min(count, max(narrow, 1));
+#endif
+    bool won = false;
+    if (gl_SubgroupInvocationID == 0 && count != 0 && reserve_turns(f.level, waiting, count))
+        won = atomicCompSwap(state[head_word(f.level, f.queue)], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
+                             gl_SemanticsRelaxed) == f.head;
+    return subgroupBroadcastFirst(won) ? count : 0;
+}
+
+#endif
