@@ -6,6 +6,7 @@
 pub mod descriptor;
 pub mod io;
 pub mod kernel;
+pub mod observe;
 pub mod probe;
 pub mod protocol;
 pub mod readback;
