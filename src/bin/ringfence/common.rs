@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use clap::builder::{EnumValueParser, TypedValueParser as _};
 use ringfence::io::transfer::EngineChoice;
+use ringfence::observe::{FetchError, ObserveError};
 use ringfence::runtime::{Mode, Runtime, RuntimeBuilder, RuntimeError, SubmitError};
 use ringfence::vulkan::VulkanError;
 use serde::Serialize;
@@ -99,6 +100,18 @@ pub enum Trouble {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Vulkan(#[from] VulkanError),
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// What can be observed cannot be found out.
+    #[error("the processes that can be observed cannot be listed: {0}")]
+    Observable(io::Error),
+    #[error("the terminal cannot be used: {0}")]
+    Terminal(io::Error),
+    /// What was asked for cannot be done as things are.
+    #[error("{0}")]
+    Usage(String),
     #[error("the output could not be written: {0}")]
     Output(io::Error),
     #[error("no thread could be started: {0}")]

@@ -6,6 +6,7 @@ mod load;
 mod probe;
 mod run;
 mod scan;
+mod top;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ enum Command {
     Probe(probe::Args),
     Run(run::Args),
     Scan(scan::Args),
+    Top(top::Args),
 }
 
 impl Command {
@@ -39,7 +41,7 @@ impl Command {
         match self {
             Self::Bench(args) if args.leaves_cores() => cores,
             Self::Bench(_) | Self::Load(_) | Self::Run(_) => cores.saturating_sub(1),
-            Self::Probe(_) | Self::Scan(_) => cores,
+            Self::Probe(_) | Self::Scan(_) | Self::Top(_) => cores,
         }
     }
 }
@@ -56,5 +58,6 @@ fn main() -> ExitCode {
         Command::Probe(args) => probe::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Run(args) => run::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Scan(args) => scan::run(&cli.global, args),
+        Command::Top(args) => top::run(&cli.global, &args).unwrap_or_else(common::trouble),
     }
 }
