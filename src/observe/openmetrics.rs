@@ -68,9 +68,9 @@ const GAUGES: [Of<Snapshot, u64>; 3] = [
     ("slots_outstanding", "Slots published that have not ended", |s| s.outstanding),
 ];
 
-const LEVEL_GAUGES: [Of<LevelSnapshot, Option<u64>>; 2] = [
-    ("level_slots", "Slots that a priority level may hold", |l| Some(l.slots.into())),
-    ("level_slots_outstanding", "Slots of a priority level that have not ended", |l| l.in_use),
+const LEVEL_GAUGES: [Of<LevelSnapshot, u64>; 2] = [
+    ("level_slots", "Slots that a priority level may hold", |l| l.slots.into()),
+    ("level_slots_in_use", "Slots of a priority level that are taken", |l| l.in_use.into()),
 ];
 
 const TENANT_GAUGES: [Of<TenantSnapshot, Option<u64>>; 5] = [
@@ -116,8 +116,8 @@ impl Collector for Exposed {
         }
         for (name, help, of) in LEVEL_GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (level, value) in snapshot.levels.iter().filter_map(|level| Some((level, of(level)?))) {
-                gauge(family.encode_family(&[("level", level.name.as_str())])?, value)?;
+            for level in &snapshot.levels {
+                gauge(family.encode_family(&[("level", level.name.as_str())])?, of(level))?;
             }
         }
         let help = "Slots claimed at a priority level";

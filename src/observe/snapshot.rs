@@ -65,8 +65,8 @@ pub struct LevelSnapshot {
     pub name: String,
     /// Its share of the slots.
     pub slots: u32,
-    /// How many of them are published and have not ended; none where the slab is not divided.
-    pub in_use: Option<u64>,
+    /// How many of them are taken: published and not ended, or held by a ring.
+    pub in_use: u32,
     /// Slots claimed at this level.
     pub claims: u64,
 }

@@ -17,6 +17,7 @@ use super::layout::Layout;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
 use super::slab::{LEVELS, PerLevel, Slab};
+use super::snapshot::Census;
 use super::storage::{Injected, Storage, StorageOptions};
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
@@ -278,6 +279,7 @@ impl RuntimeBuilder {
             import: !self.injected.without_import,
             cpu_copied,
             dispatches: AtomicU64::new(0),
+            census: Mutex::new(Census::new()),
             storage,
             gpu,
         });

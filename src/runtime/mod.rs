@@ -34,6 +34,7 @@ mod resources;
 mod ring;
 mod shared;
 mod slab;
+mod snapshot;
 mod space;
 mod storage;
 mod stream;

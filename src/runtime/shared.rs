@@ -17,6 +17,7 @@ use super::mode::Mode;
 use super::resources::Handles;
 use super::ring::Inboxes;
 use super::slab::{PerLevel, Slab};
+use super::snapshot::Census;
 use super::storage::Storage;
 use crate::vulkan::Gpu;
 
@@ -101,6 +102,8 @@ pub(crate) struct Shared {
     pub cpu_copied: Arc<AtomicU64>,
     /// Dispatches handed to the queue so far.
     pub dispatches: AtomicU64,
+    /// What snapshots keep from one to the next.
+    pub census: Mutex<Census>,
 }
 
 /// A poisoned lock means that a thread panicked in a callback of the user's; the data behind it is

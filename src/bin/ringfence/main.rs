@@ -3,6 +3,7 @@
 mod bench;
 mod common;
 mod load;
+mod observing;
 mod probe;
 mod run;
 mod scan;

@@ -59,6 +59,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Latency, Trouble> {
         .level_slots([0, 0, options.slots_in_ring, 0, 0])
         .observables(observables(LANES))
         .build()?;
+    let _observer = options.observing.attach(&runtime, "bench latency")?;
     let mode = runtime.mode();
     let mut ring = Verified::new(&runtime, LANES)?;
     let count = blocks::count(options.seconds.unwrap_or(2.0));

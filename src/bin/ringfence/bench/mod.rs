@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::common::{self, Ended, Engine, Global};
+use crate::observing::Observing;
 
 /// Measure latency, throughput, scanning or start-up; only completed and verified slots count.
 ///
@@ -72,6 +73,8 @@ struct Options {
     /// Where io puts its file [default: the folder of temporary files].
     #[arg(long, global = true, value_name = "FOLDER")]
     folder: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    observing: Observing,
 }
 
 #[derive(Subcommand, Debug)]

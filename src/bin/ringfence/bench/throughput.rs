@@ -50,6 +50,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Throughput, Trouble> {
     let slots = options.slots_in_ring.max(in_flight).max(MIN_LIVE_RING_SLOTS);
     let runtime =
         global.builder().level_slots([0, 0, slots, 0, 0]).observables(observables(in_flight)).build()?;
+    let _observer = options.observing.attach(&runtime, "bench throughput")?;
     let mut ring = Verified::new(&runtime, in_flight)?;
     let count = blocks::count(options.seconds.unwrap_or(3.0));
     let rounds = blocks::rounds(count, |delayed| {

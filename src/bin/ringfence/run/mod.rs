@@ -14,6 +14,7 @@ use ringfence::protocol::{PRIORITY_NORMAL, PRIORITY_WORD, priority_offsets, try_
 use ringfence::runtime::{Runtime, RuntimeError};
 
 use crate::common::{self, Ended, Global, Trouble};
+use crate::observing::Observing;
 use input::{Program, table_place};
 use output::{BatchReport, Report};
 
@@ -30,6 +31,8 @@ pub struct Args {
     /// The file; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    observing: Observing,
 }
 
 /// The file as it was read.
@@ -43,7 +46,7 @@ pub fn run(global: &Global, args: &Args) -> Ended {
     let file = File::read(&args.file)?;
     let program = serde_json::from_slice(&file.bytes)
         .map_err(|error| Trouble::Json { name: file.name.clone(), error })?;
-    common::print(global.json, &execute(global, &file, &program)?)?;
+    common::print(global.json, &execute(global, &args.observing, &file, &program)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,10 +67,16 @@ impl File {
     }
 }
 
-fn execute(global: &Global, file: &File, program: &Program) -> Result<Report, Trouble> {
+fn execute(
+    global: &Global,
+    observing: &Observing,
+    file: &File,
+    program: &Program,
+) -> Result<Report, Trouble> {
     let batches: Vec<EncodedBatch> = program.batches.iter().map(|batch| batch.encode()).collect();
     let runtime =
         global.builder().level_slots(level_slots(&batches)).observables(program.observables).build()?;
+    let _observer = observing.attach(&runtime, "run")?;
     // Handles count up from 0 in the order of registration.
     let _tables = program
         .tables

@@ -6,6 +6,7 @@ use clap::{ArgAction, ValueEnum};
 use ringfence::scan::table::DEFAULT_SIZE_LIMIT;
 
 use crate::common::Engine;
+use crate::observing::Observing;
 
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,6 +113,8 @@ pub struct Args {
     /// How files are read.
     #[arg(long, value_enum, default_value = "auto", hide = true)]
     pub engine: Engine,
+    #[command(flatten)]
+    pub observing: Observing,
     /// Print this help.
     #[arg(long, action = ArgAction::Help)]
     pub help: Option<bool>,

@@ -122,7 +122,7 @@ fn drive<P: Printer>(
     let reads = open_transfer(&transfer, std::slice::from_ref(&arena))
         .map_err(|error| format!("no engine to read files with: {}", describe(&error)))?;
     let reader = reads.describe().clone();
-    let mut session = Session::open(global, patterns, &arena)?;
+    let mut session = Session::open(global, &args.observing, patterns, &arena)?;
     // To a person at a terminal; scripts ask with --stats.
     if io::stderr().is_terminal() && !args.quiet && !args.no_messages {
         if transfer.engine == EngineChoice::Auto && reader.name == "threads" {

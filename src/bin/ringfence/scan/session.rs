@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ringfence::io::arena::Arena;
+use ringfence::observe::Observer;
 use ringfence::protocol::abi::opcode::OP_SCAN;
 use ringfence::runtime::Runtime;
 use ringfence::scan::engine::ChunkEngine;
@@ -12,6 +13,7 @@ use ringfence::scan::twin_engine::TwinEngine;
 use ringfence::vulkan::{Gpu, OpenOptions};
 
 use crate::common::Global;
+use crate::observing::Observing;
 
 /// `kernel`, the default, or `twin`: the CPU twin walks instead of a device, for tests.
 const ENGINE: &str = "RINGFENCE_SCAN_ENGINE";
@@ -21,18 +23,25 @@ const TWIN_LANES: u32 = 8;
 /// An open engine.
 pub struct Session {
     pub walks: Box<dyn ChunkEngine>,
+    /// Held for its drop, before that of the runtime.
+    _observer: Option<Observer>,
     runtime: Option<Runtime>,
     imported: bool,
 }
 
 impl Session {
-    pub fn open(global: &Global, patterns: &Arc<Patterns>, arena: &Arc<Arena>) -> Result<Self, String> {
+    pub fn open(
+        global: &Global,
+        observing: &Observing,
+        patterns: &Arc<Patterns>,
+        arena: &Arc<Arena>,
+    ) -> Result<Self, String> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match std::env::var(ENGINE).as_deref() {
             Ok("twin") => {
                 let walks =
                     TwinEngine::new(patterns, cores, TWIN_LANES).map_err(|error| error.to_string())?;
-                return Ok(Self { walks: Box::new(walks), runtime: None, imported: false });
+                return Ok(Self { walks: Box::new(walks), _observer: None, runtime: None, imported: false });
             }
             Ok("kernel") | Err(_) => {}
             Ok(other) => return Err(format!("{ENGINE} is '{other}': it takes kernel or twin")),
@@ -45,9 +54,10 @@ impl Session {
             builder = builder.workers(cores as u32);
         }
         let runtime = builder.gpu(gpu).build().map_err(|error| error.to_string())?;
+        let observer = observing.attach(&runtime, "scan").map_err(|error| error.to_string())?;
         let walks = KernelEngine::new(&runtime, patterns, arena).map_err(|error| error.to_string())?;
         let imported = walks.is_imported();
-        Ok(Self { walks: Box::new(walks), runtime: Some(runtime), imported })
+        Ok(Self { walks: Box::new(walks), _observer: observer, runtime: Some(runtime), imported })
     }
 
     /// Whether each chunk is copied to where the device reads it.

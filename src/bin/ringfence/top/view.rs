@@ -175,7 +175,7 @@ impl View {
             Row::new([
                 left(&level.name),
                 right(count(level.slots.into())),
-                right(or_dash(level.in_use.map(count))),
+                right(count(level.in_use.into())),
                 right(count(level.claims)),
                 right(or_dash(rates.as_ref().map(|rates| rate(rates.levels[index])))),
             ])

@@ -93,18 +93,19 @@ pub fn run(global: &Global, options: &Options) -> Result<Io, Trouble> {
             TransferOptions { engine: options.engine.into(), direct, ..TransferOptions::default() };
         let storage = StorageOptions { transfer, ..StorageOptions::default() };
         let runtime = global.builder().opcodes(&[SUM_WORDS]).storage(storage).build()?;
+        let observer = options.observing.attach(&runtime, "bench io")?;
         for bytes in BYTES {
             for depth in DEPTHS {
                 cases.push(case(&runtime, &sample, options, direct, bytes, depth)?);
             }
         }
-        Ok::<_, Trouble>((runtime, transfer))
+        Ok::<_, Trouble>((observer, runtime, transfer))
     };
-    let (runtime, transfer) = build(false)?;
+    let (observer, runtime, transfer) = build(false)?;
     let stream = stream::run(&runtime, &sample, options, transfer)?;
     copied += runtime.stats().cpu_copied_bytes;
-    drop(runtime);
-    let (runtime, _) = build(true)?;
+    drop((observer, runtime));
+    let (_observer, runtime, _) = build(true)?;
     copied += runtime.stats().cpu_copied_bytes;
     Ok(Io {
         driver: common::driver(&runtime),

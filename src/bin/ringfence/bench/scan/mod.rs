@@ -54,6 +54,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Scan, Trouble> {
         builder = builder.workers(std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
     }
     let runtime = builder.gpu(gpu).build()?;
+    let _observer = options.observing.attach(&runtime, "bench scan")?;
     let cases = CASES.iter().map(|patterns| case(&runtime, options, *patterns)).collect::<Result<_, _>>()?;
     Ok(Scan {
         driver: common::driver(&runtime),

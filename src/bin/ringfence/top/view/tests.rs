@@ -38,7 +38,7 @@ fn snapshot(tenants: u32, seconds: u64) -> Snapshot {
         levels: std::array::from_fn(|level| LevelSnapshot {
             name: LEVEL_NAMES[level].into(),
             slots: [16, 16, 192, 16, 16][level],
-            in_use: (level == 2).then_some(5),
+            in_use: if level == 2 { 5 } else { 0 },
             claims: level as u64 * 1000 * seconds,
         }),
         tenants: (0..tenants).map(tenant).collect(),

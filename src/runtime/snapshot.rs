@@ -1,0 +1,178 @@
+//! A runtime's counters at one moment.
+//!
+//! The host may read control memory only while no dispatch is in flight, and so a snapshot stops the kernel for
+//! as long as a worker takes to leave; of a runtime that has done nothing since the last one it does not.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Runtime;
+use super::error::RuntimeError;
+use super::shared::{Shared, lock};
+use super::slab::LEVELS;
+use super::transfer::download;
+use crate::observe::{
+    LEVEL_NAMES, LevelSnapshot, ObserveError, ObserveOptions, Observer, Snapshot, TenantSnapshot, VERSION,
+};
+use crate::protocol::abi::control::{DONE_COUNT, FAULT_COUNT, PRIORITY_FAIRNESS_BASE};
+
+/// A counter of the device's 32 bits, widened. It must be looked at once in 2^32.
+#[derive(Default)]
+struct Wide {
+    seen: u32,
+    total: u64,
+}
+
+impl Wide {
+    fn count(&mut self, word: u32) -> u64 {
+        self.total += u64::from(word.wrapping_sub(self.seen));
+        self.seen = word;
+        self.total
+    }
+}
+
+/// What is kept from one snapshot to the next.
+pub(crate) struct Census {
+    built: Instant,
+    done: Wide,
+    faults: Wide,
+    claims: [Wide; LEVELS],
+    last: Option<Snapshot>,
+}
+
+impl Census {
+    pub fn new() -> Self {
+        Self {
+            built: Instant::now(),
+            done: Wide::default(),
+            faults: Wide::default(),
+            claims: Default::default(),
+            last: None,
+        }
+    }
+
+    /// The last one, if nothing can have changed since: all that was published had ended.
+    fn unchanged(&self, published: u64, cpu_copied_bytes: u64) -> Option<Snapshot> {
+        let same = |last: &&Snapshot| {
+            let idle = last.outstanding == 0 && last.error.is_none();
+            idle && last.published == published && last.cpu_copied_bytes == cpu_copied_bytes
+        };
+        self.last.as_ref().filter(same).cloned()
+    }
+
+    /// The claims of each level, and the system's tenant, who has everything so far, from the control buffer.
+    fn take(&mut self, control: &[u32], published: u64, cpu_copied_bytes: u64) -> Snapshot {
+        let word = |index: u32| control.get(index as usize).copied().unwrap_or(0);
+        let mut levels: [LevelSnapshot; LEVELS] = Default::default();
+        for (index, (level, claims)) in (0..).zip(levels.iter_mut().zip(&mut self.claims)) {
+            level.claims = claims.count(word(PRIORITY_FAIRNESS_BASE + index));
+        }
+        let system = TenantSnapshot {
+            name: "system".to_owned(),
+            weight: 1,
+            published,
+            done: self.done.count(word(DONE_COUNT)),
+            faults: self.faults.count(word(FAULT_COUNT)),
+            cpu_copied_bytes,
+            ..TenantSnapshot::default()
+        };
+        Snapshot { levels, tenants: vec![system], ..Snapshot::default() }.with_totals()
+    }
+}
+
+impl Runtime {
+    /// The counters at this moment, all of the same one: it stops the kernel for it, unless nothing was
+    /// published since the last time. May be called from any thread. The device's own counters have 32 bits;
+    /// those of a runtime that is looked at less often than once in 2^32 slots come out too low.
+    ///
+    /// Of a runtime that has failed it is the last that was taken, with the reason in [`Snapshot::error`].
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot(self.workers)
+    }
+
+    /// Offers snapshots to other programs, such as `ringfence top`, until the observer is dropped. It does not keep
+    /// the runtime: once that has gone clients are told so. Drop it before the device of a caller's own is destroyed.
+    ///
+    /// # Errors
+    /// [`ObserveError`]: a socket that cannot be made, an address that cannot be had.
+    pub fn observe(&self, options: &ObserveOptions) -> Result<Observer, ObserveError> {
+        let shared = Arc::downgrade(&self.shared);
+        let workers = self.workers;
+        Observer::new(options, move || Some(shared.upgrade()?.snapshot(workers)))
+    }
+}
+
+impl Shared {
+    pub fn snapshot(&self, workers: u32) -> Snapshot {
+        let mut census = lock(&self.census);
+        let mut snapshot = match self.count(&mut census) {
+            Ok(snapshot) => snapshot,
+            Err(error) => Snapshot {
+                error: Some(error.to_string()),
+                ..census.last.clone().unwrap_or_else(|| census.take(&[], 0, 0))
+            },
+        };
+        if snapshot.error.is_none() {
+            let uptime = census.built.elapsed().as_nanos();
+            snapshot.uptime_ns = u64::try_from(uptime).unwrap_or(u64::MAX);
+        }
+        self.share_out(&mut snapshot.levels);
+        let info = self.gpu.info();
+        snapshot.version = VERSION;
+        snapshot.pid = std::process::id();
+        snapshot.program = program();
+        snapshot.device.clone_from(&info.device_name);
+        snapshot.driver = format!("{} {}", info.driver_name, info.driver_info).trim().to_owned();
+        snapshot.mode = self.mode.load().to_string();
+        snapshot.workers = workers;
+        snapshot.dispatches = self.dispatches.load(Ordering::Relaxed);
+        snapshot.slots = self.layout.slots;
+        census.last = Some(snapshot.clone());
+        snapshot
+    }
+
+    fn count(&self, census: &mut Census) -> Result<Snapshot, RuntimeError> {
+        self.failure()?;
+        let copied = || self.cpu_copied.load(Ordering::Relaxed);
+        if let Some(last) = census.unchanged(self.published.load(Ordering::Acquire), copied()) {
+            return Ok(last);
+        }
+        self.quiesced(|_| {
+            let control = download(&self.gpu, &self.buffers.control)?;
+            let published = self.published.load(Ordering::Acquire);
+            Ok(census.take(&control, published, copied()))
+        })?
+    }
+
+    /// How the slab is shared out, which may change without a slot being published.
+    fn share_out(&self, levels: &mut [LevelSnapshot; LEVELS]) {
+        let mut submission = lock(&self.submission);
+        let slab = &mut submission.slab;
+        slab.put(lock(&self.freed).drain(..));
+        for (index, level) in levels.iter_mut().enumerate() {
+            LEVEL_NAMES[index].clone_into(&mut level.name);
+            level.slots = slab.size(index);
+            level.in_use = level.slots.saturating_sub(slab.of(index).len() as u32);
+        }
+    }
+}
+
+/// The name of this process's program.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_32_bits_are_widened_across_their_wrap() {
+        let mut wide = Wide::default();
+        let words = [0, 5, 5, u32::MAX, 0, 3, 2];
+        let totals = [0, 5, 5, (1 << 32) - 1, 1 << 32, (1 << 32) + 3, (2 << 32) + 2];
+        assert_eq!(words.map(|word| wide.count(word)), totals);
+    }
+}
