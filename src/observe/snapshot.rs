@@ -131,7 +131,8 @@ impl TenantState {
 
 impl Snapshot {
     /// The same with the totals that follow from the tenants, and what of a tenant follows from its other
-    /// counters: the one place where sums are made, so that they cannot disagree.
+    /// counters: the one place where sums are made, so that they cannot disagree. What tenants that have gone counted
+    /// must stay in the list, or the totals would go back.
     #[must_use]
     pub fn with_totals(mut self) -> Self {
         for tenant in &mut self.tenants {
