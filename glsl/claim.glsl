@@ -19,6 +19,15 @@ struct Found {
 
 const uint SUBMISSION = 0xFFFFFFFF;
 
+// What was claimed: for each lane an entry, the batch's number, and the tenant whose it is; and how many there are.
+struct Claim {
+    bool mine;
+    uint entry;
+    uint batch;
+    uint tenant;
+    uint count;
+};
+
 uint entry_word(uint level, uint position) {
     return COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * level + SUBMISSION_WORDS * in_queue(position);
 }
@@ -34,10 +43,16 @@ uint run_length(bool absent) {
     return any(notEqual(holes, uvec4(0))) ? subgroupBallotFindLSB(holes) : gl_SubgroupSize;
 }
 
+#ifdef WITH_TENANTS
+#include "lists.glsl"
+
+bool submission_waits(uint level) { return list_waits(level); }
+#else
 bool submission_waits(uint level) {
     uint head = load_relaxed_state(STATE_HEADS + level);
     return (load_relaxed_submission(entry_word(level, head)) >> LAP_SHIFT) == lap_of(head);
 }
+#endif
 
 // The entries at the head of one of a level's queues.
 Found look(uint level, uint queue) {
@@ -55,8 +70,9 @@ Found look(uint level, uint queue) {
 // What a look at all levels found.
 struct Waiting {
     uint levels; // a bit for each level that has work
-    bool ready;  // and some of it in ready queues
+    uint ready;  // those that have some of it in ready queues
     bool stay;   // it is not time to leave
+    bool told;   // the host has something to say, of tenants
 };
 
 // A lane for each level; with fewer lanes than levels, the first have another.
@@ -78,7 +94,7 @@ uint served;
 // Polls until some level has work or it is time to leave. The loop is small on purpose: some drivers execute
 // all of a loop's body on each turn (DESIGN fact 10). `f` is what the level that was served last has.
 Waiting poll(out Found f) {
-    Waiting w = Waiting(0, false, true);
+    Waiting w = Waiting(0, 0, true, false);
     uint other = gl_SubgroupInvocationID + gl_SubgroupSize;
     bool polling = true;
     while (polling) {
@@ -89,19 +105,23 @@ Waiting poll(out Found f) {
 #ifdef WITH_IO
         room = io_has_room();
 #endif
-        uint ready = levels_where(in_ready(gl_SubgroupInvocationID, room),
-                                  gl_SubgroupSize < PRIORITY_LEVELS && in_ready(other, room));
-        w.ready = ready != 0;
-        w.levels |= ready;
+        w.ready = levels_where(in_ready(gl_SubgroupInvocationID, room),
+                               gl_SubgroupSize < PRIORITY_LEVELS && in_ready(other, room));
+        w.levels |= w.ready;
 #endif
+#ifdef WITH_TENANTS
+        w.told = subgroupBroadcastFirst(announced() || load_relaxed_submission(COMMAND_RECONSIDER) !=
+                                                           load_relaxed_state(STATE_RECONSIDERED));
+#else
         f = look(served, SUBMISSION);
         if (f.count != 0) w.levels |= 1u << served;
+#endif
         uint draining = 0;
         if (w.levels == 0) draining = subgroupBroadcastFirst(load_relaxed_state(STATE_DRAINING));
         uint run = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_RUN));
         w.stay = run != 0 && draining != DRAINED && budget >= RESERVE + LOOPS &&
-                 (w.levels != 0 || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
-        polling = w.stay && w.levels == 0 && draining == 0;
+                 (w.levels != 0 || w.told || (push.flags & FLAG_DRAIN) == 0 || draining != 0);
+        polling = w.stay && w.levels == 0 && !w.told && draining == 0;
         charge(1);
     }
     return w;
@@ -126,7 +146,7 @@ uint turn_of(uint level) {
 // What is to be claimed, and how much of it at most: what `f` is, if only that level has work.
 Found choose(Waiting w, Found f, out uint most) {
     most = gl_SubgroupSize;
-    if (w.levels != 1u << f.level || w.ready) {
+    if (w.levels != 1u << f.level || w.ready != 0) {
         Pick pick = pick_level(w.levels);
         most = pick.most;
         served = subgroupBroadcastFirst(pick.level);
@@ -134,7 +154,11 @@ Found choose(Waiting w, Found f, out uint most) {
 #ifdef WITH_CONTINUATION
         queue = turn_of(served);
 #endif
-        f = look(served, queue);
+        f = Found(served, queue, 0, 0, 0);
+#ifdef WITH_TENANTS
+        if (queue != SUBMISSION)
+#endif
+            f = look(served, queue);
     }
     return f;
 }
@@ -147,9 +171,10 @@ uint second_word(Found f) {
     return load_relaxed_submission(entry_word(f.level, position) + 1);
 }
 
-// Takes at most `most` of the entries that `f` found, in their order, with one compare-and-swap; returns how
-// many. An entry's second word may arrive after the first; then the run ends before it.
-uint claim(Found f, uint second, uint waiting, uint most) {
+// Takes at most `most` of the entries that `f` found, in their order, with one compare-and-swap. An entry's
+// second word may arrive after the first; then the run ends before it.
+Claim claim(Found f, uint waiting, uint most) {
+    uint second = second_word(f);
     uint count = min(f.count, run_length((second >> LAP_SHIFT) != lap_of(f.head + gl_SubgroupInvocationID)));
     count = min(count, most);
 #ifdef WITH_WIDE
@@ -159,9 +184,10 @@ uint claim(Found f, uint second, uint waiting, uint most) {
 #endif
     bool won = false;
     if (gl_SubgroupInvocationID == 0 && count != 0 && reserve_turns(f.level, waiting, count))
-        won = atomicCompSwap(state[head_word(f.level, f.queue)], f.head, f.head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
-                             gl_SemanticsRelaxed) == f.head;
-    return subgroupBroadcastFirst(won) ? count : 0;
+        won = atomicCompSwap(state[head_word(f.level, f.queue)], f.head, f.head + count, SCOPE, 0,
+                             gl_SemanticsRelaxed, 0, gl_SemanticsRelaxed) == f.head;
+    count = subgroupBroadcastFirst(won) ? count : 0;
+    return Claim(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1), 0, count);
 }
 
 #endif

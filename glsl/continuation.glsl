@@ -41,6 +41,9 @@ uint saved_word(uint slot, uint i) {
     return STATE_BATCHES + push.slot_count + (READY_WORDS << push.queue_shift) * READY_QUEUES + SAVED_WORDS * slot + i;
 }
 
+// Where it is kept whose slot a slot in a ready queue is.
+uint slot_tenant(uint slot) { return saved_word(push.slot_count, 0) + slot; }
+
 // Puts the slots of the lanes in `mine` into a ready queue, by the entries that they were claimed with,
 // which come back with the same flags; the whole subgroup calls it.
 void push_ready(bool mine, uint queue, uint entry, uint batch) {

@@ -18,6 +18,13 @@
 // lane may copy.
 Outcome execute_op(bool mine, uint op, uvec4 a, bool copies) {
     Outcome o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
+#ifdef WITH_TENANTS
+    // Of operations inside packed slots only this one knows.
+    if (mine && !may_use(opcodes, op)) {
+        o = Outcome(FAULT_UNAUTHORIZED, 0, 0, 0);
+        mine = false;
+    }
+#endif
     if (copies && subgroupAny(mine && op == OP_MEMCPY)) {
         Outcome copied = op_memcpy(mine && op == OP_MEMCPY, a);
         if (op == OP_MEMCPY) o = copied;

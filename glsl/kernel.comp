@@ -46,6 +46,16 @@ const uint RESERVE = LANE_CLAIM_COST;
 
 #include "claim.glsl"
 
+// Why a slot is not executed; fault 0 where it is.
+Outcome refusal(uint slot, uint op) {
+    Outcome o = done(0);
+    if (slots[slot * SLOT_WORDS + PRIORITY_WORD] >= PRIORITY_LEVELS) o = bad_operand(DETAIL_PRIORITY);
+#ifdef WITH_TENANTS
+    else o = tenant_refusal(op);
+#endif
+    return o;
+}
+
 // Counts the ended slots of each batch, and completes the fences whose batch has ended.
 void count_batches(bool mine, uint batch, uint amount) {
     bool left = mine && batch != 0;
@@ -70,9 +80,8 @@ void count_batches(bool mine, uint batch, uint amount) {
         uint slot = batch - 1;
         if (whole) {
             atomicStore(state[batch_counter(batch)], 0u, SCOPE, 0, gl_SemanticsRelaxed);
-            o = slots[slot * SLOT_WORDS + PRIORITY_WORD] < PRIORITY_LEVELS
-                    ? op_batch_fence(broken, slots[slot * SLOT_WORDS + ARG0_WORD + 1])
-                    : bad_operand(DETAIL_PRIORITY);
+            o = refusal(slot, OP_BATCH_FENCE);
+            if (o.fault == 0) o = op_batch_fence(broken, slots[slot * SLOT_WORDS + ARG0_WORD + 1]);
         }
         count_executions_of(whole && o.fault == 0, OP_BATCH_FENCE);
         complete(whole, slot, o);
@@ -96,18 +105,24 @@ void count_resumed(bool resumed) {
 // Executes the claimed entries, one a lane, and delivers what ended. Counters follow the completions:
 // they are never ahead of them, and the host does not wait for them.
 // They came by a queue of `level`; `again` says that they were claimed before, and left.
-void serve(bool mine, uint entry, uint batch, uint level, bool again) {
+void serve(Claim c, uint level, bool again) {
     acquire_published();
+    uint entry = c.entry;
+    uint batch = c.batch;
     uint slot = entry & ENTRY_SLOT_MASK;
-    mine = mine && slot < push.slot_count;
+    bool mine = c.mine && slot < push.slot_count;
     uint base = slot * SLOT_WORDS;
     uint op = OP_NOP;
-    bool admitted = false;
+    Outcome o = done(0);
+#ifdef WITH_TENANTS
+    enter_tenant(mine ? c.tenant : 0);
+#endif
     if (mine) {
         op = slots[base + OPCODE_WORD];
-        admitted = slots[base + PRIORITY_WORD] < PRIORITY_LEVELS;
+        o = refusal(slot, op);
     }
-    bool claimed = admitted && !again && (entry & ENTRY_RESUMED) == 0;
+    bool admitted = mine && o.fault == 0;
+    bool claimed = mine && o.detail != DETAIL_PRIORITY && !again && (entry & ENTRY_RESUMED) == 0;
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
     bool alone = admitted && op == OP_BATCH_FENCE && !fence;
     bool drains = false;
@@ -128,7 +143,6 @@ void serve(bool mine, uint entry, uint batch, uint level, bool again) {
                (mine && batch != 0 ? HAS_BATCHES : 0);
     has = subgroupOr(has);
 
-    Outcome o = bad_operand(DETAIL_PRIORITY);
 #ifdef WITH_WIDE
     if ((has & HAS_WIDE) != 0) o = execute_wide(op, slot);
 #endif
@@ -161,6 +175,9 @@ void serve(bool mine, uint entry, uint batch, uint level, bool again) {
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
         bool asking = mine && o.fault == PENDING_ROOM;
+#ifdef WITH_TENANTS
+        if (ready || asking) atomicStore(state[slot_tenant(slot)], tenant, SCOPE, 0, gl_SemanticsRelaxed);
+#endif
         if (subgroupAny(ready)) push_ready(ready, level, entry, batch);
         if (subgroupAny(asking)) push_ready(asking, READY_ASKING + level, entry, batch);
         mine = mine && !pending && !asking;
@@ -186,6 +203,9 @@ void finish_draining() {
         won = atomicCompSwap(state[STATE_DRAINING], slot, DRAINED, SCOPE, 0, gl_SemanticsRelaxed, 0,
                              gl_SemanticsRelaxed) == slot;
     if (subgroupAny(won)) {
+#ifdef WITH_TENANTS
+        enter_tenant(0);
+#endif
         if (won) atomicStore(control[SHUTDOWN], 1u, SCOPE, 0, gl_SemanticsRelaxed);
         count_executions_of(won, OP_SHUTDOWN);
         complete(won, slot - 1, done(0));
@@ -203,20 +223,42 @@ void main() {
     kind_before = 0;
 #endif
     served = PRIORITY_NORMAL;
+#ifdef WITH_TENANTS
+    fruitless = 0;
+    visits = 0;
+    if (gl_WorkGroupID.x == 0) refill();
+#endif
     bool stay = true;
     while (stay) {
         charge(LOOPS);
         Found f;
         Waiting w = poll(f);
         stay = w.stay;
+#ifdef WITH_TENANTS
+        if (stay && w.told) {
+            take_announcements();
+            reconsider();
+        }
+#endif
         if (stay && w.levels != 0) {
             uint most;
+            Claim c;
+#ifdef WITH_TENANTS
+            w.levels = with_credits(w.levels, w.ready);
             f = choose(w, f, most);
-            uint second = second_word(f);
-            uint count = claim(f, second, w.levels, most);
-            if (count != 0)
-                serve(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1), f.level,
-                      f.queue != SUBMISSION);
+            if (f.queue == SUBMISSION) {
+                c = visit(f.level, w.levels, most);
+            } else {
+                c = claim(f, w.levels, most);
+#ifdef WITH_CONTINUATION
+                if (c.mine) c.tenant = load_relaxed_state(slot_tenant(f.entry & ENTRY_SLOT_MASK));
+#endif
+            }
+#else
+            f = choose(w, f, most);
+            c = claim(f, w.levels, most);
+#endif
+            if (c.count != 0) serve(c, f.level, f.queue != SUBMISSION);
         } else if (stay) {
             finish_draining();
         }

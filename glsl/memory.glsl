@@ -28,17 +28,50 @@ layout(push_constant) uniform Push {
     uint slot_count;    // slots in the slab
     uint control_words; // words of the control buffer
     uint log_shift;     // log2 of the records of the debug log
+    uint tenants;       // tenants, the system's own included
+    uint tenant_shift;  // log2 of the entries of a tenant's queue at a level
+    uint list_shift;    // log2 of the entries of a level's list of tenants
 } push;
+
+// What the lane's slot may name: words of the control buffer from the first to one before the last.
+#ifdef WITH_TENANTS
+uint tenant;   // whose slot it is
+uvec2 window;
+uint opcodes;  // bits of those that it may use
+uint window_begin() { return window.x; }
+uint window_end() { return window.y; }
+#else
+uint window_begin() { return 0; }
+uint window_end() { return push.control_words; }
+#endif
+
+bool in_window(uint word) { return word >= window_begin() && word < window_end(); }
+
+// Whether `n` words from `word` on are in the window; none are anywhere up to its end.
+bool in_window(uint word, uint n) {
+    return word >= window_begin() && word <= window_end() && n <= window_end() - word;
+}
+
+bool in_observables(uint observable) {
+    return observable < push.control_words - OBSERVABLE_BASE && in_window(OBSERVABLE_BASE + observable);
+}
 
 // A registered table or arena, by its address.
 layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate buffer Words { uint at[]; };
 
 // The record that a lane's handle names: address, words, generation | rights. No words and no rights where
 // there is none, or it is another generation's: the handle outlived what it named, and its place was lent
-// anew. A handle is an index below MAX_RESOURCES plus that many times the generation.
+// anew; or it is not for the lane's tenant. A handle is an index below MAX_RESOURCES plus that many times the generation.
 uvec4 lane_record_of(uint handle) {
-    uvec4 record = resources[handle & (MAX_RESOURCES - 1)];
-    return (record.w ^ handle) < MAX_RESOURCES ? record : uvec4(0);
+    uint place = handle & (MAX_RESOURCES - 1);
+    uvec4 record = resources[place];
+    bool granted = (record.w ^ handle) < MAX_RESOURCES;
+#ifdef WITH_TENANTS
+    // Behind the records: for each a bit for each tenant that may use it.
+    uint word = tenant >> 5;
+    granted = granted && (resources[MAX_RESOURCES + TENANT_SET_VECTORS * place + (word >> 2)][word & 3] >> (tenant & 31) & 1) != 0;
+#endif
+    return granted ? record : uvec4(0);
 }
 
 const int SCOPE = gl_ScopeQueueFamily;

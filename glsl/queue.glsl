@@ -6,6 +6,10 @@
 #ifndef QUEUE_GLSL
 #define QUEUE_GLSL
 
+#ifdef WITH_TENANTS
+#include "tenants.glsl"
+#endif
+
 uint lap_of(uint position) { return ((position >> push.queue_shift) + 1) & LAP_MASK; }
 
 uint in_queue(uint position) { return position & ((1u << push.queue_shift) - 1); }
@@ -42,8 +46,13 @@ void complete(bool mine, uint slot, Outcome o) {
     if (gl_SubgroupInvocationID == 0) {
         if (ended != faults) atomicAdd(control[DONE_COUNT], ended - faults, SCOPE, 0, gl_SemanticsRelaxed);
         if (faults != 0) atomicAdd(control[FAULT_COUNT], faults, SCOPE, 0, gl_SemanticsRelaxed);
+#ifndef WITH_TENANTS
         atomicAdd(control[TENANT_FAIRNESS_BASE], ended, SCOPE, 0, gl_SemanticsRelaxed);
+#endif
     }
+#ifdef WITH_TENANTS
+    count_ended(mine);
+#endif
 }
 
 // Adds the lanes that executed `op` to its metric.

@@ -16,6 +16,7 @@ uint fence_amount(uint count, bool broken) { return (broken ? BATCH_BROKEN : BAT
 
 Outcome op_batch_fence(bool broken, uint tag) {
     if (broken) return bad_operand(0);
-    if (push.control_words > OBSERVABLE_BASE) atomicStore(control[OBSERVABLE_BASE], tag, SCOPE, 0, gl_SemanticsRelaxed);
+    uint first = max(window_begin(), OBSERVABLE_BASE);
+    if (in_window(first)) atomicStore(control[first], tag, SCOPE, 0, gl_SemanticsRelaxed);
     return done(atomicAdd(control[EPOCH], 1, SCOPE, 0, gl_SemanticsRelaxed) + 1);
 }

@@ -5,7 +5,7 @@ Outcome op_dfa_step(uvec4 a) {
     if (table.z < DFA_ROW_WORDS) return bad_operand(2);
     if (a.x >= table.z / DFA_ROW_WORDS) return bad_operand(0);
     if (a.y > 255) return bad_operand(1);
-    if (a.w != 0 && a.w - 1 >= push.control_words - OBSERVABLE_BASE) return bad_operand(3);
+    if (a.w != 0 && !in_observables(a.w - 1)) return bad_operand(3);
     uint next = Words(table.xy).at[a.x * DFA_ROW_WORDS + a.y];
     if (a.w != 0) atomicStore(control[OBSERVABLE_BASE + a.w - 1], next, SCOPE, 0, gl_SemanticsRelaxed);
     return done(next);

@@ -5,8 +5,8 @@
 Outcome op_memcpy(bool mine, uvec4 a) {
     Outcome o = done(a.z);
     if (a.z > MEMCPY_MAX_WORDS) o = bad_operand(2);
-    if (a.y > push.control_words || a.z > push.control_words - a.y) o = bad_operand(1);
-    if (a.x > push.control_words || a.z > push.control_words - a.x) o = bad_operand(0);
+    if (!in_window(a.y, a.z)) o = bad_operand(1);
+    if (!in_window(a.x, a.z)) o = bad_operand(0);
     uint count = mine && o.fault == 0 ? a.z : 0;
     bool backward = a.y > a.x;
     uint i = 0;

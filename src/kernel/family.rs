@@ -48,17 +48,22 @@ const MODULES: &[(&str, &[&Family])] = &[
     ("full", &[TRANSFER, SCAN, RANGE]),
 ];
 
+/// The same for runtimes that several tenants share.
+const SHARED_MODULES: &[(&str, &[&Family])] =
+    &[("shared", &[]), ("shared_wide", &[SCAN, RANGE]), ("shared_full", &[TRANSFER, SCAN, RANGE])];
+
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
 /// so they ask for nothing. It has transfers only if they are asked for: without somebody to answer, their
-/// slots would never end. `int64`: the device has 64-bit integers.
-pub(crate) fn smallest(opcodes: &[u32], int64: bool) -> Option<&'static Module> {
+/// slots would never end. `int64`: the device has 64-bit integers; `tenants`: there are several.
+pub(crate) fn smallest(opcodes: &[u32], int64: bool, tenants: bool) -> Option<&'static Module> {
     let has = |families: &[&Family], op: &u32| families.iter().any(|family| family.opcodes.contains(op));
     let transfers = opcodes.iter().any(|op| IO.contains(op));
     let asks = |op: &&u32| !CORE.contains(op) && MODULES.iter().any(|(_, families)| has(families, op));
     let serves = |families: &[&Family]| {
         has(families, &OP_LOAD_MISS) == transfers && opcodes.iter().filter(asks).all(|op| has(families, op))
     };
-    MODULES
+    let modules = if tenants { SHARED_MODULES } else { MODULES };
+    modules
         .iter()
         .filter(|(_, families)| serves(families))
         .filter_map(|(name, _)| module(name))
@@ -67,8 +72,11 @@ pub(crate) fn smallest(opcodes: &[u32], int64: bool) -> Option<&'static Module> 
 
 /// Loop turns that the dearest claim of a module can cost; the kernel's `RESERVE`.
 pub(crate) fn claim_cost(module: &Module) -> u32 {
-    let families =
-        MODULES.iter().filter(|(name, _)| *name == module.name).flat_map(|(_, families)| *families);
+    let families = MODULES
+        .iter()
+        .chain(SHARED_MODULES)
+        .filter(|(name, _)| *name == module.name)
+        .flat_map(|(_, families)| *families);
     families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max)
 }
 
@@ -96,9 +104,9 @@ mod tests {
             (&[OP_LOAD_MISS, OP_SCAN], "full"),
         ];
         for (opcodes, name) in cases {
-            let taken = smallest(opcodes, false).expect("every module is embedded");
+            let taken = smallest(opcodes, false, false).expect("every module is embedded");
             assert_eq!(taken.name, name, "{opcodes:x?}");
-            let with = smallest(opcodes, true).expect("every module is embedded");
+            let with = smallest(opcodes, true, false).expect("every module is embedded");
             assert_eq!(with.name.trim_end_matches("64"), name, "{opcodes:x?}");
             assert_eq!(with.needs_int64(), with.name.ends_with("64"), "{opcodes:x?}");
             for (_, families) in MODULES.iter().filter(|(module, _)| *module == name) {

@@ -302,7 +302,9 @@ pub mod live {
         COMMAND_RUN = 0;
         /// Host to device: IO requests answered so far.
         COMMAND_IO_ANSWERED = 1;
-        /// Words of the command line; the submission queue follows.
+        /// Host to device: how often the host has changed what tenants may do.
+        COMMAND_RECONSIDER = 2;
+        /// Words of the command line; the submission queues follow.
         COMMAND_WORDS = 16;
         /// Words of a worker's heartbeat line: beats, slot held plus one.
         HEARTBEAT_WORDS = 16;
@@ -324,8 +326,20 @@ pub mod live {
         STATE_READY_TAILS = 96;
         /// Device-local state: claims below HIGH since the last one at LOW (low half) and at IDLE (high half).
         STATE_TURNS = 112;
+        /// Device-local state: position of the next tenant to be taken from each level's list.
+        STATE_LISTED_HEADS = 128;
+        /// Device-local state: tenants put into each level's list so far.
+        STATE_LISTED_TAILS = 144;
+        /// Device-local state: position of the next announcement.
+        STATE_ANNOUNCED = 160;
+        /// Device-local state: how often all tenants were given credits.
+        STATE_REFILLS = 176;
+        /// Device-local state: a bit for each level that has nothing but tenants without credits.
+        STATE_THROTTLED = 177;
+        /// Device-local state: what COMMAND_RECONSIDER was when the lists were last made anew.
+        STATE_RECONSIDERED = 178;
         /// Device-local state: a counter for each slot that can be a batch's fence; the ready queues follow.
-        STATE_BATCHES = 128;
+        STATE_BATCHES = 192;
         /// Ready queues: for each level one of slots that go on, and one of slots that wait for room in the
         /// request ring.
         READY_QUEUES = 10;
@@ -335,6 +349,50 @@ pub mod live {
         READY_WORDS = 2;
         /// Words that a slot may save from one turn to the next.
         SAVED_WORDS = 4;
+        /// Words of an announcement, host to device: lap | level | tenant, lap | how many entries it published.
+        ANNOUNCE_WORDS = 2;
+        /// Where the level is in the first.
+        ANNOUNCE_LEVEL_SHIFT = 20;
+        /// And the tenant.
+        ANNOUNCE_TENANT_MASK = 1023;
+        /// Tenants at most, the system's own included.
+        MAX_TENANTS = 1024;
+        /// Words of a tenant's record, host to device.
+        TENANT_RECORD_WORDS = 16;
+        /// Record: TENANT_ADMITTED, TENANT_PAUSED, TENANT_REVOKED.
+        TENANT_FLAGS = 0;
+        /// Record: first word of its window of the control buffer.
+        TENANT_WINDOW = 1;
+        /// Record: one past the last.
+        TENANT_WINDOW_END = 2;
+        /// Record: a bit for each opcode that it may use, see `protocol::tenant`.
+        TENANT_OPCODES = 3;
+        /// Record: its part of the largest weight, in 256ths.
+        TENANT_QUANTUM = 4;
+        /// Flag: its slots are executed, if the mask table says so too.
+        TENANT_ADMITTED = 1;
+        /// Flag: nothing of it is claimed.
+        TENANT_PAUSED = 2;
+        /// Flag: its slots end as UNAUTHORIZED.
+        TENANT_REVOKED = 4;
+        /// Bit of the opcodes that have none of their own.
+        OPCODES_OTHER = 31;
+        /// Words of what the device knows of a tenant: those of each level, and one more.
+        TENANT_STATE_WORDS = 32;
+        /// Those of a level.
+        TENANT_LEVEL_WORDS = 4;
+        /// Entries announced so far.
+        TENANT_AVAILABLE = 0;
+        /// Entries claimed so far.
+        TENANT_CLAIMED = 1;
+        /// Not 0 while it is in the level's list, or with a worker.
+        TENANT_LISTED = 2;
+        /// What it may claim beyond its quantum, in 256ths.
+        TENANT_DEFICIT = 3;
+        /// Behind the levels: STATE_REFILLS when it was last given credits.
+        TENANT_REFILLED = 20;
+        /// Vectors of a resource's set of tenants.
+        TENANT_SET_VECTORS = 8;
         /// Batch counter when all has ended and the fence was good.
         BATCH_COMPLETE = 0x8000_0000;
         /// Batch counter when all has ended and the fence named another count.

@@ -36,6 +36,13 @@ pub const fn encode_resumed(position: u32, shift: u32, slot: u32, batch: u32) ->
     [first | ENTRY_RESUMED, second]
 }
 
+/// The two words that tell the device that a tenant has published `count` entries at a level.
+#[inline]
+pub const fn encode_announcement(position: u32, shift: u32, tenant: u32, level: u32, count: u32) -> [u32; 2] {
+    let tag = lap(position, shift) << LAP_SHIFT;
+    [tag | level << ANNOUNCE_LEVEL_SHIFT | (tenant & ANNOUNCE_TENANT_MASK), tag | (count & LOW)]
+}
+
 /// A submission entry, read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubmissionEntry {

@@ -20,6 +20,7 @@ pub mod opcode;
 pub mod request;
 pub(crate) mod ring;
 pub mod slot;
+pub mod tenant;
 pub(crate) mod words;
 
 pub use abi::control::{

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicU32;
 
 use super::error::RuntimeError;
 use super::layout::Layout;
-use crate::protocol::abi::live::{MAX_RESOURCES, RESOURCE_WORDS};
 use crate::vulkan::{Buffer, Gpu, Role, fence};
 
 pub(crate) struct Buffers {
@@ -29,8 +28,8 @@ impl Buffers {
             control: buffer(Role::Control, layout.control_words, "control")?,
             completion: buffer(Role::DeviceToHost, layout.completion_words(), "completion queue")?,
             state: buffer(Role::DeviceLocal, layout.state_words(), "device state")?,
-            log: buffer(Role::DeviceToHost, layout.log_words(), "debug log")?,
-            resources: buffer(Role::HostToDevice, MAX_RESOURCES * RESOURCE_WORDS, "resources")?,
+            log: buffer(Role::DeviceToHost, layout.log_words() * layout.tenants, "debug log")?,
+            resources: buffer(Role::HostToDevice, layout.resource_words(), "resources")?,
             write_combined: slots.is_write_combined() || submission.is_write_combined(),
             slots,
             submission,
@@ -73,7 +72,7 @@ impl Buffers {
         mapped(&self.completion)
     }
 
-    /// The debug log. Read only.
+    /// The debug logs, one for each tenant. Read only.
     pub fn log_words(&self) -> &[AtomicU32] {
         mapped(&self.log)
     }

@@ -13,18 +13,22 @@ use super::buffers::Buffers;
 use super::engine::{Engine, EngineOptions};
 use super::error::RuntimeError;
 use super::launcher::{Launcher, Requests, Running};
-use super::layout::Layout;
+use super::layout::{Layout, Room, TENANT_TABLES};
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, Submission};
 use super::slab::{LEVELS, PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::{Injected, Storage, StorageOptions};
+use super::tenancy::Tenancy;
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
 use crate::kernel;
-use crate::protocol::abi::control::{MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE};
+use crate::protocol::abi::control::{
+    CONTROL_MIN_WORDS, FAIRNESS_BASE, LIMIT_BASE, MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE,
+    QUOTA_BASE, TENANT_BASE, TENANT_COUNT,
+};
 use crate::protocol::abi::debug_log::RECORD_CAPACITY;
-use crate::protocol::abi::live::{COMMAND_RUN, MAX_WORKERS};
+use crate::protocol::abi::live::{COMMAND_RUN, MAX_TENANTS, MAX_WORKERS};
 use crate::protocol::abi::slot::{MAX_ENCODED_RING_SLOTS, MIN_LIVE_RING_SLOTS};
 use crate::protocol::try_encode_control;
 use crate::vulkan::{Gpu, OpenOptions, Timeline};
@@ -48,6 +52,7 @@ pub struct RuntimeBuilder {
     storage: Option<StorageOptions>,
     injected: Injected,
     tenant: u32,
+    room: Room,
 }
 
 impl Default for RuntimeBuilder {
@@ -69,6 +74,7 @@ impl Default for RuntimeBuilder {
             storage: None,
             injected: Injected::default(),
             tenant: 0,
+            room: Room { tenants: 1, slots: 64, words: 0 },
         }
     }
 }
@@ -130,6 +136,27 @@ impl RuntimeBuilder {
     /// taken. One that no kernel has ends in FAULT `UNKNOWN_OPCODE`.
     pub fn opcodes(mut self, opcodes: &[u32]) -> Self {
         self.opcodes = opcodes.to_vec();
+        self
+    }
+
+    /// Tenants that there can be, the system's own included, 1 to 1,024. With more than one the kernel is another,
+    /// that claims from each in turn and holds what a slot names against its tenant's window; it is a little slower.
+    /// Default: 1.
+    pub fn tenants(mut self, tenants: u32) -> Self {
+        self.room.tenants = tenants;
+        self
+    }
+
+    /// Slots that a tenant besides the system's may have on their way, at most, 1 to 65,536; its queues take some 80
+    /// bytes for each. Default: 64.
+    pub fn tenant_slots(mut self, slots: u32) -> Self {
+        self.room.slots = slots;
+        self
+    }
+
+    /// Words behind the observables that tenants' windows are made of, up to 1,048,576. Default: 0.
+    pub fn tenant_words(mut self, words: u32) -> Self {
+        self.room.words = words;
         self
     }
 
@@ -217,11 +244,14 @@ impl RuntimeBuilder {
         if self.storage.is_some() {
             opcodes.extend(kernel::IO);
         }
-        let module = kernel::smallest(&opcodes, gpu.info().int64).ok_or_else(|| RuntimeError::Host {
-            what: "no kernel module is embedded",
-            error: "the build left spirv/ out".into(),
-        })?;
-        let layout = Layout::new(self.slots, self.observables, self.records);
+        let module =
+            kernel::smallest(&opcodes, gpu.info().int64, self.room.tenants > 1).ok_or_else(|| {
+                RuntimeError::Host {
+                    what: "no kernel module is embedded",
+                    error: "the build left spirv/ out".into(),
+                }
+            })?;
+        let layout = Layout::new(self.slots, self.observables, self.records, &self.room);
         let buffers = Buffers::new(&gpu, &layout)?;
         let options = EngineOptions {
             module,
@@ -243,7 +273,7 @@ impl RuntimeBuilder {
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 
         let slab = Slab::new(self.slots, self.level_slots);
-        upload(&gpu, &buffers.control, &initial_control(&slab, self.observables))?;
+        upload(&gpu, &buffers.control, &initial_control(&slab, &layout))?;
         buffers.submission_words()[COMMAND_RUN as usize].store(1, Ordering::Release);
         buffers.publish_fence();
 
@@ -252,10 +282,11 @@ impl RuntimeBuilder {
             buffers,
             owners: (0..self.slots).map(|_| Owner::default()).collect(),
             submission: CachePadded::new(Mutex::new(Submission {
-                positions: [0; LEVELS],
+                positions: vec![[0; LEVELS]; self.room.tenants as usize].into(),
+                announced: 0,
                 slab,
                 closed: false,
-                tenant: self.tenant,
+                alias: self.tenant,
             })),
             reaper: CachePadded::new(Mutex::new(Reaper { position: 0, freed: Vec::new() })),
             reaped: CachePadded::new(AtomicU32::new(0)),
@@ -276,6 +307,7 @@ impl RuntimeBuilder {
             batches: Mutex::new(batches),
             inboxes: Mutex::default(),
             handles: Mutex::default(),
+            tenancy: Tenancy::new(layout.tenants, layout.windows()),
             import: !self.injected.without_import,
             cpu_copied,
             dispatches: AtomicU64::new(0),
@@ -292,12 +324,28 @@ impl RuntimeBuilder {
         Ok(Runtime { shared, module, workers, running: Arc::new(running) })
     }
 
+    /// Words behind the fixed part of the control buffer.
+    fn behind(&self) -> u32 {
+        let tables = if self.room.tenants > 1 { TENANT_TABLES * self.room.tenants } else { 0 };
+        self.observables.saturating_add(self.room.words).saturating_add(tables)
+    }
+
     fn check(&self) -> Result<(), RuntimeError> {
         let ranges = [
             ("slots", self.slots, MIN_LIVE_RING_SLOTS..=MAX_ENCODED_RING_SLOTS, "16 to 1,048,576"),
             ("observables", self.observables, 0..=MAX_ENCODED_OBSERVABLE_SLOTS, "0 to 1,048,576"),
             ("debug_records", self.records, 1..=65_536, "a power of two up to 65,536"),
             ("workers", self.workers.unwrap_or(1), 1..=MAX_WORKERS, "1 to 256"),
+            ("tenants", self.room.tenants, 1..=MAX_TENANTS, "1 to 1,024"),
+            ("tenant_slots", self.room.slots, 1..=65_536, "1 to 65,536"),
+            ("tenant_words", self.room.words, 0..=MAX_ENCODED_OBSERVABLE_SLOTS, "0 to 1,048,576"),
+            (
+                "observables and tenants' words",
+                self.behind(),
+                0..=MAX_ENCODED_OBSERVABLE_SLOTS,
+                "1,048,576 together",
+            ),
+            ("slots of all tenants", self.room.tenants * self.room.slots, 1..=1 << 21, "2,097,152 together"),
         ];
         for (option, value, range, takes) in ranges {
             let power = option != "debug_records" || value.is_power_of_two();
@@ -310,10 +358,23 @@ impl RuntimeBuilder {
 }
 
 /// The control buffer of a runtime whose only tenant is the system's.
-fn initial_control(slab: &Slab, observables: u32) -> Vec<u32> {
-    let bytes = try_encode_control(false, 1, observables).unwrap_or_default();
+fn initial_control(slab: &Slab, layout: &Layout) -> Vec<u32> {
+    let bytes = try_encode_control(false, 1, layout.control_words - CONTROL_MIN_WORDS).unwrap_or_default();
     let mut words: Vec<u32> =
         bytes.chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
+    if layout.tenants > 1 {
+        let [mask, limits, credits, ended, _] = layout.tables(0);
+        let bases = [
+            (TENANT_BASE, mask),
+            (TENANT_COUNT, layout.tenants),
+            (LIMIT_BASE, limits),
+            (QUOTA_BASE, credits),
+            (FAIRNESS_BASE, ended),
+            (mask, 1),
+            (limits, u32::MAX),
+        ];
+        bases.into_iter().for_each(|(at, value)| words[at as usize] = value);
+    }
     words
         .iter_mut()
         .skip(PRIORITY_OFFSETS_BASE as usize)

@@ -9,7 +9,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use super::job::JobState;
 use super::mode::Mode;
-use super::shared::{Reaper, Shared, lock, try_lock};
+use super::shared::{Owner, Reaper, Shared, lock, try_lock};
 use crate::protocol::abi::live::LAP_SHIFT;
 use crate::protocol::live::{self, Outcome};
 
@@ -76,6 +76,7 @@ impl Shared {
                 // Unless it has asked, it never will.
                 lock(&storage.order).ends(slot);
             }
+            self.count_ended(owner, outcome);
             let owner_ring = owner.ring.load(Ordering::Relaxed);
             if owner_ring == 0 {
                 self.end_job(&mut pass.reaper, slot, outcome);
@@ -89,6 +90,14 @@ impl Shared {
             }
         }
         pass.count as usize
+    }
+
+    /// Counts a slot of its tenant's that has ended.
+    #[inline]
+    pub fn count_ended(&self, owner: &Owner, outcome: Outcome) {
+        if let Some(seat) = self.tenancy.seats.get(owner.tenant.load(Ordering::Relaxed) as usize) {
+            seat.ended(matches!(outcome, Outcome::Done(_)));
+        }
     }
 
     fn end_job(&self, reaper: &mut Reaper, slot: u32, outcome: Outcome) {
@@ -138,6 +147,7 @@ impl Shared {
         for (slot, owner) in self.owners.iter().enumerate() {
             let slot = slot as u32;
             if let Some(job) = owner.job.take() {
+                self.count_ended(owner, outcome);
                 self.end_state(&job, outcome);
                 reaper.freed.push(slot);
                 count += 1;

@@ -99,7 +99,17 @@ impl Engine {
         }
         let budget = options.loop_budget.unwrap_or(usual).max(least).min(limit);
         let record = |flags: u32, chain: u32| {
-            let push = [flags, budget, layout.shift, layout.slots, layout.control_words, layout.log_shift];
+            let push = [
+                flags,
+                budget,
+                layout.shift,
+                layout.slots,
+                layout.control_words,
+                layout.log_shift,
+                layout.tenants,
+                layout.tenant_shift,
+                layout.list_shift(),
+            ];
             Commands::record(gpu, |rec: &mut Recorder<'_>| {
                 rec.bind(&pipeline, &set);
                 rec.push(bytemuck::cast_slice(&push));
@@ -172,7 +182,7 @@ impl Engine {
             return Err(RuntimeError::Stalled(self.patience));
         }
         shared.release_retired();
-        if shared.reap_now(0, |_, _, _| {}) > 0 || shared.outstanding() == 0 {
+        if shared.reap_now(0, |_, _, _| {}) > 0 || shared.due() == 0 {
             self.barren = None;
         } else if self.barren.get_or_insert_with(Instant::now).elapsed() > self.patience {
             return Err(RuntimeError::Stalled(self.patience));
@@ -200,7 +210,8 @@ impl Shared {
         let storage = self.storage.as_ref()?;
         // Answered first: its slots are published before it counts.
         let answered = storage.answered();
-        let published = lock(&self.submission).positions.iter().fold(0, |sum: u32, p| sum.wrapping_add(*p));
+        let positions = &lock(&self.submission).positions;
+        let published = positions.iter().flatten().fold(0, |sum: u32, p| sum.wrapping_add(*p));
         Some((published, answered))
     }
 

@@ -67,6 +67,33 @@ pub enum RuntimeError {
         /// Whole rows of the table.
         rows: usize,
     },
+    /// All places for tenants are taken.
+    #[error(
+        "all {most} places for tenants are taken; drop some and let their slots end, or build the runtime with more RuntimeBuilder::tenants"
+    )]
+    NoTenant {
+        /// How many there are besides the system's.
+        most: u32,
+    },
+    /// No words are left for a tenant's window.
+    #[error(
+        "no {words} words in one piece for a window; drop tenants, or build the runtime with more RuntimeBuilder::tenant_words"
+    )]
+    NoWindow {
+        /// What was asked for.
+        words: u32,
+    },
+    /// A tenant has as many slots on their way as it may.
+    #[error(
+        "the tenant has {slots} slots on their way, as many as it may; wait for a job, or open it with more TenantBuilder::slots"
+    )]
+    TenantFull {
+        /// How many it may have.
+        slots: u32,
+    },
+    /// The tenant was revoked.
+    #[error("the tenant was revoked and takes no more slots; open another")]
+    Revoked,
     /// The runtime was built without storage.
     #[error("this runtime serves no storage; build it with RuntimeBuilder::storage")]
     NoStorage,

@@ -90,7 +90,7 @@ impl Launcher {
     }
 
     fn turn(&mut self) -> Result<(), RuntimeError> {
-        let outstanding = self.shared.outstanding();
+        let outstanding = self.shared.due();
         let ended = self.shared.ended.load(Ordering::Relaxed);
         if outstanding > 0 || ended != self.last_ended {
             self.last_work = Instant::now();
@@ -134,7 +134,7 @@ impl Launcher {
         let busy = self.shared.attended.load(Ordering::Acquire) || self.shared.has_dependents();
         timeline.wait(until, if busy { BUSY_TICK } else { TICK.min(self.linger.max(BUSY_TICK)) })?;
         self.shared.reap();
-        if self.shared.outstanding() == 0 {
+        if self.shared.due() == 0 {
             self.shared.attended.store(false, Ordering::Release);
         }
         Ok(())
@@ -155,13 +155,13 @@ impl Launcher {
         if !self.shared.attended.load(Ordering::Acquire) && !self.shared.has_dependents() {
             self.sleep(GRACE);
         }
-        if self.shared.outstanding() > 0 && self.shared.mode.load() != Mode::Live {
+        if self.shared.due() > 0 && self.shared.mode.load() != Mode::Live {
             match self.shared.engine_for_epoch() {
                 Some(mut engine) => engine.epoch(&self.shared)?,
                 None => self.sleep(BUSY_TICK),
             }
         }
-        if self.shared.outstanding() == 0 {
+        if self.shared.due() == 0 {
             self.shared.attended.store(false, Ordering::Release);
         }
         Ok(())
@@ -174,7 +174,7 @@ impl Launcher {
         // Against the fence in `Shared::published`: either this side sees the slot, or that one sees
         // that this side sleeps.
         fence(Ordering::SeqCst);
-        let wanted = self.shared.outstanding() > 0
+        let wanted = self.shared.due() > 0
             || requests.stop
             || !requests.dependents.is_empty()
             || self.shared.failed.get().is_some();

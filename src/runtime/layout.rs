@@ -2,6 +2,9 @@
 
 use crate::protocol::abi::{control::*, debug_log::*, io::*, live::*, slot::*};
 
+/// Tables of the control buffer with a word for each tenant.
+pub(crate) const TENANT_TABLES: u32 = 5;
+
 /// The sizes that a runtime was built with, and what follows from them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
@@ -11,19 +14,68 @@ pub(crate) struct Layout {
     pub shift: u32,
     /// Words of the control buffer.
     pub control_words: u32,
-    /// log2 of the records of the debug log.
+    /// log2 of the records of each debug log.
     pub log_shift: u32,
+    /// Tenants, the system's own included.
+    pub tenants: u32,
+    /// log2 of the entries of a tenant's queue at a level; the system's own have `shift`.
+    pub tenant_shift: u32,
+    /// Words of the control buffer before those for tenants' windows.
+    own_words: u32,
+    /// And for windows.
+    window_words: u32,
+}
+
+/// What a runtime has for tenants beside the system's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Tenants, the system's own included: 1 for no others.
+    pub tenants: u32,
+    /// Slots that a tenant may have on their way, at most.
+    pub slots: u32,
+    /// Words for their windows.
+    pub words: u32,
 }
 
 impl Layout {
     /// Bounds were checked by the builder: `slots` in 16..=2^20, `observables` and `records` encodable.
-    pub fn new(slots: u32, observables: u32, records: u32) -> Self {
+    pub fn new(slots: u32, observables: u32, records: u32, room: &Room) -> Self {
+        let own_words = CONTROL_MIN_WORDS + observables;
+        let others = room.tenants > 1;
+        let window_words = if others { room.words } else { 0 };
+        let tables = if others { TENANT_TABLES * room.tenants } else { 0 };
         Self {
             slots,
             shift: slots.next_power_of_two().trailing_zeros(),
-            control_words: CONTROL_MIN_WORDS + observables,
+            control_words: own_words + window_words + tables,
             log_shift: records.next_power_of_two().trailing_zeros(),
+            tenants: room.tenants,
+            tenant_shift: room.slots.next_power_of_two().trailing_zeros(),
+            own_words,
+            window_words,
         }
+    }
+
+    /// Words of the control buffer for windows.
+    pub fn windows(&self) -> std::ops::Range<u32> {
+        self.own_words..self.own_words + self.window_words
+    }
+
+    /// Where a tenant's words of the tables are in the control buffer: mask, limit, credits, ended, throttled.
+    pub fn tables(&self, tenant: u32) -> [u32; TENANT_TABLES as usize] {
+        let first = self.windows().end + tenant;
+        std::array::from_fn(|table| first + self.tenants * table as u32)
+    }
+
+    /// log2 of the entries of a level's list of tenants.
+    pub fn list_shift(&self) -> u32 {
+        self.tenants.next_power_of_two().trailing_zeros().max(4)
+    }
+
+    /// log2 of the entries of a tenant's queues.
+    #[inline]
+    pub fn queue_shift(&self, tenant: u32) -> u32 {
+        if tenant == 0 { self.shift } else { self.tenant_shift }
     }
 
     pub fn slot_words(&self) -> u32 {
@@ -37,16 +89,31 @@ impl Layout {
     }
 
     pub fn submission_words(&self) -> u32 {
-        COMMAND_WORDS
-            + PRIORITY_LEVELS * (SUBMISSION_WORDS << self.shift)
-            + (1 + IO_ANSWER_WORDS) * self.slots
+        let others = (self.tenants - 1) * PRIORITY_LEVELS * (SUBMISSION_WORDS << self.tenant_shift);
+        let told = (ANNOUNCE_WORDS << self.shift) + TENANT_RECORD_WORDS * self.tenants;
+        self.announcement(0) as u32 + if self.tenants > 1 { told + others } else { 0 }
     }
 
-    /// First word of the submission entry at a position of a level's queue.
+    /// First word of the announcement at a position.
     #[inline]
-    pub fn submission(&self, level: usize, position: u32) -> usize {
-        let queue = COMMAND_WORDS + (SUBMISSION_WORDS << self.shift) * level as u32;
-        (queue + SUBMISSION_WORDS * (position & ((1 << self.shift) - 1))) as usize
+    pub fn announcement(&self, position: u32) -> usize {
+        self.io_answer(self.slots) + (ANNOUNCE_WORDS * (position & ((1 << self.shift) - 1))) as usize
+    }
+
+    /// First word of a tenant's record.
+    pub fn tenant_record(&self, tenant: u32) -> usize {
+        self.announcement(0) + ((ANNOUNCE_WORDS << self.shift) + TENANT_RECORD_WORDS * tenant) as usize
+    }
+
+    /// First word of the submission entry at a position of a tenant's queue at a level.
+    #[inline]
+    pub fn submission(&self, tenant: u32, level: usize, position: u32) -> usize {
+        let shift = self.queue_shift(tenant);
+        let (first, queue) = match tenant {
+            0 => (COMMAND_WORDS as usize, level as u32),
+            _ => (self.tenant_record(self.tenants), PRIORITY_LEVELS * (tenant - 1) + level as u32),
+        };
+        first + (SUBMISSION_WORDS * ((queue << shift) + (position & ((1 << shift) - 1)))) as usize
     }
 
     /// Where the host announces how many slots the batch of a fence has.
@@ -88,13 +155,23 @@ impl Layout {
     }
 
     pub fn state_words(&self) -> u32 {
-        STATE_BATCHES + self.slots + READY_QUEUES * (READY_WORDS << self.shift) + SAVED_WORDS * self.slots
+        let saved = SAVED_WORDS * self.slots;
+        let own = STATE_BATCHES + self.slots + READY_QUEUES * (READY_WORDS << self.shift) + saved;
+        // Whose each slot is, what is known of each tenant, and the lists.
+        let lists = PRIORITY_LEVELS << self.list_shift();
+        own + if self.tenants > 1 { self.slots + TENANT_STATE_WORDS * self.tenants + lists } else { 0 }
+    }
+
+    /// Words of the resource table.
+    pub fn resource_words(&self) -> u32 {
+        MAX_RESOURCES * (RESOURCE_WORDS + if self.tenants > 1 { 4 * TENANT_SET_VECTORS } else { 0 })
     }
 
     pub fn log_records(&self) -> u32 {
         1 << self.log_shift
     }
 
+    /// Words of a tenant's debug log; they follow each other.
     pub fn log_words(&self) -> u32 {
         RECORDS_BASE + (RECORD_WORDS + 1) * self.log_records()
     }

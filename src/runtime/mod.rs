@@ -29,6 +29,7 @@ mod layout;
 mod mapped;
 mod mode;
 mod placement;
+mod publish;
 mod readback;
 mod resources;
 mod ring;
@@ -39,6 +40,8 @@ mod space;
 mod storage;
 mod stream;
 mod submission;
+mod tenancy;
+mod tenant;
 mod tenants;
 mod transfer;
 mod wait;
@@ -64,15 +67,14 @@ pub use self::ring::Ring;
 pub use self::storage::{FileOptions, Memory, RegisteredFile, StorageOptions};
 pub use self::stream::{Arrival, Ended, Stream, StreamOptions};
 pub use self::submission::SlotWords;
+pub use self::tenant::{MAX_WEIGHT, Tenant, TenantBuilder, TenantStats};
 pub use self::tenants::{MAX_TENANTS, Tenants};
 
 use self::dependent::Dependent;
-use self::job::JobState;
 use self::launcher::Running;
 use self::resources::Access;
 use self::shared::{Shared, lock};
-use self::slab::LEVELS;
-use self::submission::{Class, Entry, WhenFull};
+use self::submission::WhenFull;
 use self::transfer::{download, upload};
 use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
@@ -136,7 +138,7 @@ impl Runtime {
     /// [`RuntimeError::Full`] when rings hold all slots and nothing is on its way for a second.
     /// A descriptor that does not encode; a runtime that is shut down or whose device failed.
     pub fn submit(&self, slot: &impl EncodeSlot) -> Result<Job, SubmitError> {
-        Ok(self.publish_one(&slot.encode()?, WhenFull::Wait)?)
+        Ok(self.shared.publish_one(0, &slot.encode()?, WhenFull::Wait)?)
     }
 
     /// Publishes a slot if one is free.
@@ -144,27 +146,7 @@ impl Runtime {
     /// # Errors
     /// As [`submit`](Self::submit), and [`RuntimeError::Full`].
     pub fn try_submit(&self, slot: &impl EncodeSlot) -> Result<Job, SubmitError> {
-        Ok(self.publish_one(&slot.encode()?, WhenFull::Fail)?)
-    }
-
-    fn publish_one(&self, words: &SlotWords, when_full: WhenFull) -> Result<Job, RuntimeError> {
-        let class = Class::of(words);
-        let mut counts = [0; LEVELS];
-        counts[class.level] = 1;
-        let mut submission = self.shared.with_free(&counts, when_full)?;
-        let Some(slot) = submission.slab.of(class.level).pop() else { return Err(submission.full(&counts)) };
-        let entry = Entry { slot, class };
-        let job = self.own(slot, JobState::default());
-        self.shared.write_slot(&entry, words);
-        self.shared.publish(&mut submission, &[entry], 0);
-        submission.closed |= class.last;
-        Ok(job)
-    }
-
-    fn own(&self, slot: u32, state: JobState) -> Job {
-        let state = Arc::new(state);
-        self.shared.owners[slot as usize].job.store(Some(state.clone()));
-        Job { state, shared: self.shared.clone() }
+        Ok(self.shared.publish_one(0, &slot.encode()?, WhenFull::Fail)?)
     }
 
     /// Publishes a batch and its fence, whole; waits until there is room for all of it.
@@ -180,39 +162,7 @@ impl Runtime {
     /// # Errors
     /// As [`submit_batch`](Self::submit_batch).
     pub fn submit_encoded(&self, batch: &EncodedBatch) -> Result<Batch, RuntimeError> {
-        let count = batch.slots.len();
-        let all = || batch.slots.iter().chain([&batch.fence]);
-        let mut counts = [0; LEVELS];
-        all().for_each(|words| counts[Class::of(words).level] += 1);
-        self.shared.can_hold(&counts)?;
-        let mut submission = self.shared.with_free(&counts, WhenFull::Wait)?;
-        let mut entries = Vec::with_capacity(count + 1);
-        for words in all() {
-            let class = Class::of(words);
-            let Some(slot) = submission.slab.of(class.level).pop() else {
-                return Err(submission.full(&counts));
-            };
-            entries.push(Entry { slot, class });
-        }
-        let fence_slot = entries[count].slot;
-        let value = {
-            let mut batches = lock(&self.shared.batches);
-            batches.published += 1;
-            batches.published
-        };
-        let mut jobs = Vec::with_capacity(count);
-        for (entry, words) in entries.iter().zip(&batch.slots) {
-            jobs.push(self.own(entry.slot, JobState::default()));
-            self.shared.write_slot(entry, words);
-        }
-        let fence = self.own(fence_slot, JobState::fence(value));
-        self.shared.write_slot(&entries[count], &batch.fence);
-        let announced = &self.shared.buffers.submission_words()[self.shared.layout.batch_count(fence_slot)];
-        announced.store(count as u32, Ordering::Relaxed);
-        self.shared.publish(&mut submission, &entries, fence_slot + 1);
-        submission.closed |= entries.iter().any(|entry| entry.class.last);
-        drop(submission);
-        Ok(Batch { jobs, fence, value })
+        self.shared.publish_batch(0, batch)
     }
 
     /// A submission and completion pair for one thread that keeps up to `depth` slots in flight.
@@ -220,7 +170,7 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::BadOption`] for a depth of 0 or beyond the slab.
     pub fn ring(&self, depth: usize) -> Result<Ring, RuntimeError> {
-        Ring::new(self.shared.clone(), depth)
+        Ring::new(self.shared.clone(), 0, depth)
     }
 
     /// The timeline on which batches end: see [`Batch::value`].
@@ -430,7 +380,7 @@ impl Runtime {
     /// The debug log's words as they are now; a record in them counts if its stamp matches. Readable
     /// while the kernel runs.
     pub fn debug_log(&self) -> Vec<u32> {
-        self.shared.debug_log()
+        self.shared.debug_log(0)
     }
 
     /// Goes over to another mode, at a moment without a dispatch in flight. `Auto` asks the probe.

@@ -14,9 +14,11 @@ use crate::protocol::abi::slot::{SLOT_WORDS, STATUS_DONE, STATUS_PUBLISHED, STAT
 use crate::readback::Readback;
 
 impl Shared {
-    /// The debug log's words, as they are now.
-    pub fn debug_log(&self) -> Vec<u32> {
-        self.buffers.log_words().iter().map(|w| w.load(Ordering::Acquire)).collect()
+    /// The words of a tenant's debug log, as they are now.
+    pub fn debug_log(&self, tenant: u32) -> Vec<u32> {
+        let words = self.layout.log_words() as usize;
+        let all = self.buffers.log_words().iter();
+        all.skip(words * tenant as usize).take(words).map(|w| w.load(Ordering::Acquire)).collect()
     }
 
     /// All buffers. Only while no dispatch is in flight.
@@ -29,7 +31,7 @@ impl Shared {
         let outputs = vec![
             bytes(&download(&self.gpu, &self.buffers.control)?),
             bytes(&self.ring_words()?),
-            bytes(&self.debug_log()),
+            bytes(&self.debug_log(0)),
             io_queue.as_bytes().to_vec(),
         ];
         Readback::from_outputs(outputs, self.layout.slots).map_err(|e| shape(&e))

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::error::RuntimeError;
 use super::shared::{Shared, lock};
 use super::storage::Piece;
+use super::tenants::Tenants;
 use crate::protocol::abi::live::{
-    MAX_RESOURCES, RESOURCE_READ, RESOURCE_SCAN, RESOURCE_WORDS, RESOURCE_WRITE,
+    MAX_RESOURCES, RESOURCE_READ, RESOURCE_SCAN, RESOURCE_WORDS, RESOURCE_WRITE, TENANT_SET_VECTORS,
 };
 use crate::vulkan::{Buffer, Role};
 
@@ -60,7 +61,7 @@ impl Resource {
         access: Access,
     ) -> Result<Self, RuntimeError> {
         let words = 0..(buffer.bytes() / 4) as u32;
-        Self::register_words(shared, buffer, words, None, access)
+        Self::register_words(shared, buffer, words, None, access, Tenants::SYSTEM)
     }
 
     /// A piece of the memory of transfers, which `buffer` is all of.
@@ -69,10 +70,11 @@ impl Resource {
         buffer: Buffer,
         piece: Arc<Piece>,
         access: Access,
+        tenants: Tenants,
     ) -> Result<Self, RuntimeError> {
         let range = piece.range();
         let words = (range.start / 4) as u32..(range.end / 4) as u32;
-        Self::register_words(shared, buffer, words, Some(piece), access)
+        Self::register_words(shared, buffer, words, Some(piece), access, tenants)
     }
 
     fn register_words(
@@ -81,6 +83,7 @@ impl Resource {
         words: Range<u32>,
         piece: Option<Arc<Piece>>,
         access: Access,
+        tenants: Tenants,
     ) -> Result<Self, RuntimeError> {
         let handle = match shared.free_handle() {
             Some(handle) => handle,
@@ -98,6 +101,7 @@ impl Resource {
             Access::Scan => (RESOURCE_READ | RESOURCE_SCAN, words),
             Access::None => (0, 0),
         };
+        write_set(shared, handle, &tenants);
         // The size last: until it is there, the record holds nothing.
         let record = record(shared, handle);
         record[0].store(address as u32, Ordering::Relaxed);
@@ -106,6 +110,12 @@ impl Resource {
         shared.buffers.publish_fence();
         record[2].store(words, Ordering::Release);
         Ok(Self { shared: shared.clone(), handle, buffer, piece })
+    }
+
+    /// Lets slots of these tenants use it, and of no others.
+    pub fn set_tenants(&self, tenants: Tenants) {
+        write_set(&self.shared, self.handle, &tenants);
+        self.shared.buffers.publish_fence();
     }
 
     /// What slots call it by.
@@ -140,6 +150,16 @@ impl Drop for Resource {
 /// The generation of a handle, where its record holds it: above the rights.
 fn generation(handle: u32) -> u32 {
     handle & !(MAX_RESOURCES - 1)
+}
+
+/// Writes down which tenants may use what has a handle, where the device has more than one.
+fn write_set(shared: &Shared, handle: u32, tenants: &Tenants) {
+    if shared.layout.tenants > 1 {
+        let words = 4 * TENANT_SET_VECTORS;
+        let at = (MAX_RESOURCES * RESOURCE_WORDS + handle % MAX_RESOURCES * words) as usize;
+        let set = &shared.buffers.resource_words()[at..at + words as usize];
+        set.iter().zip(tenants.words()).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+    }
 }
 
 /// The record at a handle's place.

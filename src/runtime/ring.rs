@@ -51,6 +51,7 @@ impl Inbox {
             let won = owner.ring.compare_exchange(self.ring, 0, Ordering::AcqRel, Ordering::Relaxed);
             if won.is_ok() {
                 ended.push_back((slot, owner.user_data.load(Ordering::Relaxed), outcome));
+                shared.count_ended(owner, outcome);
                 count += 1;
             }
         }
@@ -62,6 +63,8 @@ impl Inbox {
 /// A submission and completion pair for one thread.
 pub struct Ring {
     shared: Arc<Shared>,
+    /// Whose slots it publishes.
+    tenant: u32,
     inbox: Arc<Inbox>,
     /// Slots that it holds, by their level.
     free: [Vec<u32>; LEVELS],
@@ -73,7 +76,7 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub(super) fn new(shared: Arc<Shared>, depth: usize) -> Result<Self, RuntimeError> {
+    pub(super) fn new(shared: Arc<Shared>, tenant: u32, depth: usize) -> Result<Self, RuntimeError> {
         let slots = shared.layout.slots;
         if depth == 0 || depth > slots as usize {
             return Err(RuntimeError::BadOption {
@@ -91,7 +94,16 @@ impl Ring {
         drop(inboxes);
         let partition = shared.partition.load(Ordering::Relaxed);
         let free = Default::default();
-        Ok(Self { shared, inbox, free, partition, pushed: Vec::with_capacity(depth), in_flight: 0, depth })
+        Ok(Self {
+            shared,
+            tenant,
+            inbox,
+            free,
+            partition,
+            pushed: Vec::with_capacity(depth),
+            in_flight: 0,
+            depth,
+        })
     }
 
     /// Slots pushed whose completion has not been handed over.
@@ -108,6 +120,7 @@ impl Ring {
     /// with the completion.
     ///
     /// # Errors
+    /// [`RuntimeError::TenantFull`] where the tenant has as many slots on their way as it may;
     /// [`RuntimeError::RingFull`] at the ring's depth; [`RuntimeError::Full`] when others hold the level's slots;
     /// [`RuntimeError::ShutDown`] and the failures of the device.
     #[inline]
@@ -119,6 +132,7 @@ impl Ring {
         if self.partition != self.shared.partition.load(Ordering::Relaxed) {
             self.give_back();
         }
+        self.shared.may_publish(self.tenant, self.pushed.len() as u32 + 1)?;
         let slot = match self.free[class.level].pop() {
             Some(slot) => slot,
             None => self.more_slots(class.level)?,
@@ -130,13 +144,13 @@ impl Ring {
         self.shared.write_slot(&entry, words);
         self.pushed.push(entry);
         self.in_flight += 1;
-        if class.last { self.publish(true) } else { Ok(()) }
+        if class.last && self.tenant == 0 { self.publish(true) } else { Ok(()) }
     }
 
     fn more_slots(&mut self, level: usize) -> Result<u32, RuntimeError> {
         let mut counts = [0; LEVELS];
         counts[level] = 1;
-        let mut submission = self.shared.with_free(&counts, WhenFull::Fail)?;
+        let mut submission = self.shared.with_free(self.tenant, &counts, WhenFull::Fail)?;
         let free = submission.slab.of(level);
         let take = (self.depth - self.in_flight).min(free.len());
         self.free[level].extend(free.drain(free.len() - take..));
@@ -178,7 +192,7 @@ impl Ring {
             self.shared.failure()?;
             return Err(RuntimeError::ShutDown);
         }
-        self.shared.publish(&mut submission, &self.pushed, 0);
+        self.shared.publish(&mut submission, self.tenant, &self.pushed, 0);
         submission.closed |= last;
         drop(submission);
         self.pushed.clear();
@@ -206,7 +220,7 @@ impl Ring {
             shared.serve_storage();
             shared.reap_now(ring, &mut own);
         } else if let Some(mut engine) = shared.engine_for_epoch()
-            && shared.outstanding() > 0
+            && shared.due() > 0
         {
             // A failure is told below, once everything has been handed over.
             let _ = engine.epoch(shared);

@@ -19,6 +19,7 @@ use super::ring::Inboxes;
 use super::slab::{PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::Storage;
+use super::tenancy::Tenancy;
 use crate::vulkan::Gpu;
 
 /// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
@@ -35,20 +36,23 @@ pub(crate) struct Owner {
     pub batch: AtomicU32,
     /// It will ask for IO.
     pub asks: AtomicBool,
-    /// Its level, for when it is published again.
+    /// Its level and its tenant, for when it is published again.
     pub level: AtomicU32,
+    pub tenant: AtomicU32,
 }
 
 /// The producer's end of the submission queues.
 pub(crate) struct Submission {
-    /// Position of the next entry of each level's queue.
-    pub positions: PerLevel,
+    /// Position of the next entry of each tenant's queue at each level.
+    pub positions: Box<[PerLevel]>,
+    /// Position of the next announcement.
+    pub announced: u32,
     /// Slots that this end may use at once.
     pub slab: Slab,
     /// Nothing is taken any more.
     pub closed: bool,
-    /// Whose slots come by this queue.
-    pub tenant: u32,
+    /// For whose the system tenant's slots pass with storage: for tests.
+    pub alias: u32,
 }
 
 /// The consumer's end of the completion queue.
@@ -94,6 +98,7 @@ pub(crate) struct Shared {
     pub batches: Mutex<BatchValues>,
     pub inboxes: Mutex<Inboxes>,
     pub handles: Mutex<Handles>,
+    pub tenancy: Tenancy,
     /// Where the kernel may ask for IO.
     pub storage: Option<Storage>,
     /// Whether host memory is imported where the device can.

@@ -196,10 +196,11 @@ impl Memory {
             // What slots and transfers of its last owner left there is not for others.
             storage.space.clear(piece.range());
         }
-        // The device knows one tenant so far, that of the one queue.
-        let theirs = tenants.contains(lock(&shared.submission).tenant);
+        // A device that knows one tenant only, that of the one queue, looks at no sets.
+        let theirs = shared.layout.tenants > 1 || tenants.contains(lock(&shared.submission).alias);
         let access = if theirs { Access::Write } else { Access::None };
-        let resource = Resource::register_piece(shared, storage.space.buffer.clone(), piece.clone(), access)?;
+        let buffer = storage.space.buffer.clone();
+        let resource = Resource::register_piece(shared, buffer, piece.clone(), access, tenants)?;
         lock(&storage.tables).lend(resource.handle(), &storage.space.arena, &piece, tenants);
         Ok(Self { resource, tables: storage.tables.clone(), piece })
     }

@@ -12,6 +12,7 @@ use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
 use super::slab::{LEVELS, PerLevel};
 use crate::kernel::{IO, is_wide};
+use crate::protocol::abi::live::TENANT_REVOKED;
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
 use crate::protocol::abi::slot::{OPCODE_WORD, PRIORITY_LEVELS, PRIORITY_NORMAL, PRIORITY_WORD, SLOT_WORDS};
 use crate::protocol::live;
@@ -58,9 +59,10 @@ pub(crate) enum WhenFull {
 }
 
 impl Shared {
-    /// The submission end with at least so many free slots of each level.
+    /// The submission end with at least so many free slots of each level, and as many that the tenant may have.
     pub fn with_free(
         &self,
+        tenant: u32,
         counts: &PerLevel,
         when_full: WhenFull,
     ) -> Result<MutexGuard<'_, Submission>, RuntimeError> {
@@ -74,10 +76,12 @@ impl Shared {
             if !submission.slab.has(counts) {
                 submission.slab.put(lock(&self.freed).drain(..));
             }
-            if submission.slab.has(counts) {
-                return Ok(submission);
-            }
-            let full = submission.full(counts);
+            let full = match self.may_publish(tenant, counts.iter().sum()) {
+                Ok(()) if submission.slab.has(counts) => return Ok(submission),
+                Ok(()) => submission.full(counts),
+                Err(full @ RuntimeError::TenantFull { .. }) => full,
+                Err(revoked) => return Err(revoked),
+            };
             drop(submission);
             if when_full == WhenFull::Fail {
                 if self.reap() == 0 {
@@ -96,8 +100,24 @@ impl Shared {
         }
     }
 
+    /// Whether a tenant may publish so many slots now.
+    #[inline]
+    pub fn may_publish(&self, tenant: u32, count: u32) -> Result<(), RuntimeError> {
+        let Some(seat) = self.tenancy.seats.get(tenant as usize) else { return Err(RuntimeError::Revoked) };
+        let most = seat.most.load(Ordering::Relaxed);
+        if seat.outstanding.load(Ordering::Acquire) + count > most {
+            return Err(RuntimeError::TenantFull { slots: most });
+        }
+        if seat.has(TENANT_REVOKED) { Err(RuntimeError::Revoked) } else { Ok(()) }
+    }
+
     /// Whether a batch with so many slots of each level, its fence among them, fits at all.
-    pub fn can_hold(&self, counts: &PerLevel) -> Result<(), RuntimeError> {
+    pub fn can_hold(&self, tenant: u32, counts: &PerLevel) -> Result<(), RuntimeError> {
+        let most =
+            self.tenancy.seats.get(tenant as usize).map_or(0, |seat| seat.most.load(Ordering::Relaxed));
+        if counts.iter().sum::<u32>() > most {
+            return Err(RuntimeError::TenantFull { slots: most });
+        }
         let submission = lock(&self.submission);
         match (0..LEVELS).find(|level| counts[*level] > submission.slab.size(*level)) {
             None => Ok(()),
@@ -124,21 +144,31 @@ impl Shared {
     #[inline]
     pub fn write_slot(&self, entry: &Entry, words: &SlotWords) {
         let slot = entry.slot;
-        self.owners[slot as usize].level.store(entry.class.level as u32, Ordering::Relaxed);
+        let owner = &self.owners[slot as usize];
+        owner.level.store(entry.class.level as u32, Ordering::Relaxed);
         let at = self.layout.slot(slot);
         for (to, word) in self.buffers.slot_words()[at..at + words.len()].iter().zip(words) {
             to.store(*word, Ordering::Relaxed);
         }
         if self.storage.is_some() {
             let asks = IO.contains(&words[OPCODE_WORD as usize]);
-            self.owners[slot as usize].asks.store(asks, Ordering::Relaxed);
+            owner.asks.store(asks, Ordering::Relaxed);
         }
     }
 
     /// Publishes entries for slots whose payloads are written, in their order, with the batch's number for all.
     /// Counts them and wakes the launcher.
     #[inline]
-    pub fn publish(&self, submission: &mut Submission, entries: &[Entry], batch: u32) {
+    pub fn publish(&self, submission: &mut Submission, tenant: u32, entries: &[Entry], batch: u32) {
+        let count = entries.len() as u32;
+        let seat = &self.tenancy.seats[tenant as usize];
+        seat.outstanding.fetch_add(count, Ordering::Relaxed);
+        seat.published.fetch_add(count.into(), Ordering::Relaxed);
+        if self.layout.tenants > 1 {
+            entries
+                .iter()
+                .for_each(|entry| self.owners[entry.slot as usize].tenant.store(tenant, Ordering::Relaxed));
+        }
         self.buffers.publish_fence();
         if let Some(storage) = &self.storage {
             let mut order = None;
@@ -146,45 +176,68 @@ impl Shared {
                 let owner = &self.owners[*slot as usize];
                 owner.batch.store(batch, Ordering::Relaxed);
                 if owner.asks.load(Ordering::Relaxed) {
-                    order.get_or_insert_with(|| lock(&storage.order)).publish(*slot, submission.tenant);
+                    order
+                        .get_or_insert_with(|| lock(&storage.order))
+                        .publish(*slot, if tenant == 0 { submission.alias } else { tenant });
                 }
             }
         }
         if let [entry] = entries {
-            self.write_entry(submission.next(entry.class.level), entry, batch);
+            self.write_entry(tenant, submission.next(tenant, entry.class.level), entry, batch);
         } else {
-            self.write_entries(submission, entries, batch);
+            self.write_entries(submission, tenant, entries, batch);
+        }
+        if self.layout.tenants > 1 {
+            let mut counts = [0; LEVELS];
+            entries.iter().for_each(|entry| counts[entry.class.level] += 1);
+            self.announce(submission, tenant, &counts);
         }
         self.buffers.flush_entries();
         self.published(entries.len() as u64);
     }
 
     /// The first of each level comes last: behind it the device finds the others.
-    fn write_entries(&self, submission: &mut Submission, entries: &[Entry], batch: u32) {
+    fn write_entries(&self, submission: &mut Submission, tenant: u32, entries: &[Entry], batch: u32) {
         let mut firsts = [None; LEVELS];
         for entry in entries {
-            let position = submission.next(entry.class.level);
+            let position = submission.next(tenant, entry.class.level);
             match &mut firsts[entry.class.level] {
                 first @ None => *first = Some((position, entry)),
-                Some(_) => self.write_entry(position, entry, batch),
+                Some(_) => self.write_entry(tenant, position, entry, batch),
             }
         }
         self.buffers.publish_fence();
         for (position, entry) in firsts.into_iter().flatten() {
-            self.write_entry(position, entry, batch);
+            self.write_entry(tenant, position, entry, batch);
+        }
+    }
+
+    /// Tells the device, where there are several tenants, that one has published so many slots of each level: it
+    /// claims no more than it was told of. An announcement is for one slot at least, and taken before that slot is
+    /// claimed, so there is room.
+    fn announce(&self, submission: &mut Submission, tenant: u32, counts: &PerLevel) {
+        self.buffers.publish_fence();
+        for (level, count) in (0..).zip(counts).filter(|(_, count)| **count > 0) {
+            let position = submission.announced;
+            submission.announced = position.wrapping_add(1);
+            let words = live::encode_announcement(position, self.layout.shift, tenant, level, *count);
+            let to = &self.buffers.submission_words()[self.layout.announcement(position)..][..2];
+            to[1].store(words[1], Ordering::Relaxed);
+            to[0].store(words[0], Ordering::Release);
         }
     }
 
     #[inline]
-    fn write_entry(&self, position: u32, entry: &Entry, batch: u32) {
-        let words = live::encode_submission(position, self.layout.shift, entry.slot, entry.class.wide, batch);
-        self.store_entry(entry.class.level, position, words);
+    fn write_entry(&self, tenant: u32, position: u32, entry: &Entry, batch: u32) {
+        let shift = self.layout.queue_shift(tenant);
+        let words = live::encode_submission(position, shift, entry.slot, entry.class.wide, batch);
+        self.store_entry(tenant, entry.class.level, position, words);
     }
 
     /// The word by which a worker knows it last.
     #[inline]
-    fn store_entry(&self, level: usize, position: u32, entry: [u32; 2]) {
-        let words = &self.buffers.submission_words()[self.layout.submission(level, position)..][..2];
+    fn store_entry(&self, tenant: u32, level: usize, position: u32, entry: [u32; 2]) {
+        let words = &self.buffers.submission_words()[self.layout.submission(tenant, level, position)..][..2];
         words[1].store(entry[1], Ordering::Relaxed);
         words[0].store(entry[0], Ordering::Release);
     }
@@ -198,23 +251,27 @@ impl Shared {
             let owner = &self.owners[*slot as usize];
             let batch = owner.batch.load(Ordering::Relaxed);
             let level = owner.level.load(Ordering::Relaxed) as usize % LEVELS;
-            let position = submission.next(level);
-            self.store_entry(
-                level,
-                position,
-                live::encode_resumed(position, self.layout.shift, *slot, batch),
-            );
+            let tenant = owner.tenant.load(Ordering::Relaxed);
+            let position = submission.next(tenant, level);
+            let words = live::encode_resumed(position, self.layout.queue_shift(tenant), *slot, batch);
+            self.store_entry(tenant, level, position, words);
+            if self.layout.tenants > 1 {
+                let mut counts = [0; LEVELS];
+                counts[level] = 1;
+                self.announce(&mut submission, tenant, &counts);
+            }
         }
         self.buffers.flush_entries();
     }
 }
 
 impl Submission {
-    /// Position of the next entry of a level's queue, which is taken with it.
+    /// Position of the next entry of a tenant's queue at a level, which is taken with it.
     #[inline]
-    fn next(&mut self, level: usize) -> u32 {
-        let position = self.positions[level];
-        self.positions[level] = position.wrapping_add(1);
+    fn next(&mut self, tenant: u32, level: usize) -> u32 {
+        let next = &mut self.positions[tenant as usize][level];
+        let position = *next;
+        *next = position.wrapping_add(1);
         position
     }
 

@@ -2,8 +2,7 @@
 
 use super::error::RuntimeError;
 
-/// How many tenants there can be; ids are below it.
-pub const MAX_TENANTS: u32 = 1024;
+pub use crate::protocol::abi::live::MAX_TENANTS;
 
 /// A set of tenants, by their ids. The default is the system's own, 0, alone: a capability is given to
 /// the others one by one.
@@ -33,6 +32,11 @@ impl Tenants {
             *words.get_mut((id / 64) as usize).ok_or(bad)? |= 1 << (id % 64);
         }
         Ok(Self(words))
+    }
+
+    /// A bit for each id, from the lowest on.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u32> {
+        self.0.into_iter().flat_map(|word| [word as u32, (word >> 32) as u32])
     }
 
     /// Whether it is one of them.

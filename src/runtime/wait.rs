@@ -54,7 +54,7 @@ impl Shared {
                 }
                 Mode::Epoch | Mode::Auto => match self.engine_for_epoch() {
                     Some(mut engine) => {
-                        if self.outstanding() > 0 {
+                        if self.due() > 0 {
                             engine.epoch(self)?;
                         } else {
                             drop(engine);

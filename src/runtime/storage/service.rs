@@ -157,7 +157,7 @@ pub(super) fn run(shared: &Shared) {
         if shared.failed.get().is_some() || (stop && storage.in_flight() == 0) {
             return;
         }
-        let busy = stop || shared.outstanding() > 0 || storage.in_flight() > 0;
+        let busy = stop || shared.due() > 0 || storage.in_flight() > 0;
         if busy && storage.turns.load(Ordering::Relaxed) != turns {
             // A thread that waits for slots serves meanwhile, without a core of this one's own.
             std::thread::sleep(attended);
@@ -191,7 +191,7 @@ fn rest(shared: &Shared) {
     shared.idle.store(true, Ordering::Relaxed);
     // As in the launcher's rest.
     fence(Ordering::SeqCst);
-    let wanted = shared.outstanding() > 0 || requests.stop || shared.failed.get().is_some();
+    let wanted = shared.due() > 0 || requests.stop || shared.failed.get().is_some();
     if !wanted {
         drop(shared.wake.wait(requests));
     }

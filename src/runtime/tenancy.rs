@@ -1,0 +1,194 @@
+//! What the host keeps of each tenant, and tells the device of it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use super::error::RuntimeError;
+use super::shared::{Shared, lock};
+use crate::protocol::abi::live::*;
+
+/// A tenant's place. The id is its index; 0 is the system's.
+#[derive(Default)]
+pub(crate) struct Seat {
+    /// Slots published that have not ended.
+    pub outstanding: AtomicU32,
+    /// Slots that may be.
+    pub most: AtomicU32,
+    pub published: AtomicU64,
+    pub done: AtomicU64,
+    pub faults: AtomicU64,
+    /// TENANT_ADMITTED, TENANT_PAUSED, TENANT_REVOKED.
+    pub flags: AtomicU32,
+    /// Somebody has a handle to it, or it has slots that have not ended.
+    pub held: AtomicBool,
+}
+
+impl Seat {
+    pub fn has(&self, flag: u32) -> bool {
+        self.flags.load(Ordering::Acquire) & flag != 0
+    }
+
+    pub fn ended(&self, done: bool) {
+        let counter = if done { &self.done } else { &self.faults };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.outstanding.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// What a tenant was made with.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    pub name: String,
+    /// Words of the control buffer, from the first to one before the last.
+    pub window: std::ops::Range<u32>,
+    pub opcodes: u32,
+    pub weight: u32,
+}
+
+/// All tenants of a runtime.
+pub(crate) struct Tenancy {
+    pub seats: Box<[Seat]>,
+    pub terms: Mutex<Vec<Terms>>,
+    /// Free words for windows, which begin behind the observables.
+    windows: Mutex<range_alloc::RangeAllocator<u32>>,
+    /// Places whose handle is gone, and their windows.
+    pub leaving: Mutex<Vec<(u32, std::ops::Range<u32>)>>,
+    /// What COMMAND_RECONSIDER stands at.
+    reconsidered: AtomicU32,
+    paused: AtomicU32,
+}
+
+impl Tenancy {
+    /// `windows`: the words of the control buffer that tenants' windows are made of.
+    pub fn new(tenants: u32, windows: std::ops::Range<u32>) -> Self {
+        let seats: Box<[Seat]> = (0..tenants).map(|_| Seat::default()).collect();
+        // The slab alone bounds the system's own.
+        seats[0].most.store(u32::MAX, Ordering::Relaxed);
+        seats[0].flags.store(TENANT_ADMITTED, Ordering::Relaxed);
+        seats[0].held.store(true, Ordering::Relaxed);
+        let mut terms = vec![Terms::default(); tenants as usize];
+        terms[0] = Terms {
+            name: "system".to_owned(),
+            window: 0..windows.start,
+            opcodes: crate::protocol::tenant::ALL_OPCODES,
+            weight: 1,
+        };
+        Self {
+            seats,
+            terms: Mutex::new(terms),
+            windows: Mutex::new(range_alloc::RangeAllocator::new(windows)),
+            leaving: Mutex::default(),
+            reconsidered: AtomicU32::new(0),
+            paused: AtomicU32::new(0),
+        }
+    }
+
+    /// A place nobody has.
+    pub fn take_seat(&self) -> Result<u32, RuntimeError> {
+        self.let_go();
+        let free = |seat: &Seat| {
+            seat.held.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        let id = (1..).zip(&self.seats[1..]).find(|(_, seat)| free(seat)).map(|(id, _)| id);
+        id.ok_or(RuntimeError::NoTenant { most: self.seats.len() as u32 - 1 })
+    }
+
+    /// Lends places and windows anew whose last tenants' slots have all ended.
+    pub fn let_go(&self) {
+        lock(&self.leaving).retain_mut(|(id, window)| {
+            let seat = &self.seats[*id as usize];
+            if seat.outstanding.load(Ordering::Acquire) != 0 {
+                return true;
+            }
+            self.give_window(std::mem::take(window));
+            seat.held.store(false, Ordering::Release);
+            false
+        });
+    }
+
+    pub fn take_window(&self, words: u32) -> Result<std::ops::Range<u32>, RuntimeError> {
+        let mut windows = lock(&self.windows);
+        let start = windows.initial_range().start;
+        if words == 0 {
+            return Ok(start..start);
+        }
+        windows.allocate_range(words).map_err(|_| RuntimeError::NoWindow { words })
+    }
+
+    fn give_window(&self, window: std::ops::Range<u32>) {
+        if !window.is_empty() {
+            lock(&self.windows).free_range(window);
+        }
+    }
+}
+
+impl Shared {
+    /// Slots published that have not ended and that the device may claim: those of paused tenants wait for
+    /// somebody else.
+    pub fn due(&self) -> u64 {
+        let outstanding = self.outstanding();
+        if self.tenancy.paused.load(Ordering::Acquire) == 0 {
+            return outstanding;
+        }
+        let paused = |seat: &&Seat| seat.has(TENANT_PAUSED) && !seat.has(TENANT_REVOKED);
+        let held = self.tenancy.seats.iter().filter(paused);
+        let held: u64 = held.map(|seat| u64::from(seat.outstanding.load(Ordering::Acquire))).sum();
+        outstanding.saturating_sub(held)
+    }
+
+    /// Sets and clears flags of a tenant, and has the workers look at the tenants again.
+    pub fn set_tenant_flags(&self, id: u32, set: u32, clear: u32) {
+        let seat = &self.tenancy.seats[id as usize];
+        let mut before = 0;
+        // Under the lock, so that the device's copy is that of the last change.
+        let submission = lock(&self.submission);
+        let _ = seat.flags.fetch_update(Ordering::AcqRel, Ordering::Acquire, |flags| {
+            before = flags;
+            Some(flags & !clear | set)
+        });
+        let now = before & !clear | set;
+        if now & TENANT_PAUSED != before & TENANT_PAUSED {
+            if now & TENANT_PAUSED == 0 {
+                self.tenancy.paused.fetch_sub(1, Ordering::AcqRel);
+            } else {
+                self.tenancy.paused.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        self.write_tenant_word(id, TENANT_FLAGS, now);
+        self.buffers.publish_fence();
+        let asked = self.tenancy.reconsidered.fetch_add(1, Ordering::Relaxed) + 1;
+        self.buffers.submission_words()[COMMAND_RECONSIDER as usize].store(asked, Ordering::Release);
+        self.buffers.flush_entries();
+        drop(submission);
+        // Slots that waited may be due now.
+        self.published(0);
+        self.wake_launcher();
+    }
+
+    /// Tells the device what a tenant may do, and what part of the largest weight each has.
+    pub fn write_tenants(&self) {
+        if self.layout.tenants == 1 {
+            return;
+        }
+        let terms = lock(&self.tenancy.terms);
+        let seats = &self.tenancy.seats;
+        let held = |(_, seat): &(&Terms, &Seat)| seat.held.load(Ordering::Acquire);
+        let largest = terms.iter().zip(seats).filter(held).map(|(terms, _)| terms.weight).max().unwrap_or(1);
+        for (id, (terms, seat)) in (0..).zip(terms.iter().zip(seats)) {
+            let quantum = (256 * terms.weight / largest.max(1)).clamp(1, 256);
+            self.write_tenant_word(id, TENANT_WINDOW, terms.window.start);
+            self.write_tenant_word(id, TENANT_WINDOW_END, terms.window.end);
+            self.write_tenant_word(id, TENANT_OPCODES, terms.opcodes);
+            self.write_tenant_word(id, TENANT_QUANTUM, quantum);
+            self.write_tenant_word(id, TENANT_FLAGS, seat.flags.load(Ordering::Acquire));
+        }
+        self.buffers.publish_fence();
+    }
+
+    fn write_tenant_word(&self, id: u32, word: u32, value: u32) {
+        if self.layout.tenants > 1 {
+            let at = self.layout.tenant_record(id) + word as usize;
+            self.buffers.submission_words()[at].store(value, Ordering::Relaxed);
+        }
+    }
+}
