@@ -4,6 +4,7 @@
 //! ([`service`]) checks them, hands the transfer to a [`TransferEngine`], and publishes the slot's entry
 //! again when it has ended. The device never learns a descriptor or a path.
 
+mod attended;
 mod capability;
 mod order;
 mod service;

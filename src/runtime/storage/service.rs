@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::Storage;
+use super::attended::Attended;
 use super::capability::{self, Capability, Piece, Tables};
 use crate::io::transfer::{Direction, Done, FileId, Transfer, TransferEngine};
 use crate::protocol::FaultCode;
@@ -27,9 +28,6 @@ use crate::runtime::shared::{Shared, lock, try_lock};
 /// How long it looks for requests after the last slot has ended, before it sleeps: a caller that asks
 /// for one thing after the other should not have to wake it each time.
 const LINGER: Duration = Duration::from_millis(2);
-/// How long it leaves the service to a thread that was seen to serve; up to ten times that if it is seen
-/// again and again. Each look takes a processor from the worker or the waiter.
-const ATTENDED: Duration = Duration::from_micros(200);
 /// How often it looks meanwhile.
 const TICK: Duration = Duration::from_micros(20);
 
@@ -150,26 +148,22 @@ pub(super) fn run(shared: &Shared) {
     backoff::fine_timers();
     let mut backoff = Backoff::new();
     let mut last_work = Instant::now();
-    let mut turns = 0;
-    let mut attended = ATTENDED;
+    let mut attended = Attended::new();
     loop {
         let stop = lock(&shared.requests).stop;
         if shared.failed.get().is_some() || (stop && storage.in_flight() == 0) {
             return;
         }
         let busy = stop || shared.due() > 0 || storage.in_flight() > 0;
-        if busy && storage.turns.load(Ordering::Relaxed) != turns {
+        if busy && let Some(leave) = attended.look(storage.turns.load(Ordering::Relaxed)) {
             // A thread that waits for slots serves meanwhile, without a core of this one's own.
-            std::thread::sleep(attended);
-            attended = (2 * attended).min(10 * ATTENDED);
-            turns = storage.turns.load(Ordering::Relaxed);
+            std::thread::sleep(leave);
             last_work = Instant::now();
             backoff = Backoff::new();
             continue;
         }
-        attended = ATTENDED;
         let worked = serve(shared, storage);
-        turns = storage.turns.load(Ordering::Relaxed);
+        attended.served(storage.turns.load(Ordering::Relaxed));
         if worked {
             backoff = Backoff::new();
             last_work = Instant::now();

@@ -1,0 +1,70 @@
+//! Whether others serve storage, seen by the thread that steps in when nobody does.
+
+use std::time::Duration;
+
+/// How long the service is left to a thread that was seen to serve. Each look takes a processor from the
+/// worker or the waiter.
+const LEAST: Duration = Duration::from_micros(200);
+/// The same if it is seen again and again. A waiter that has just gone is noticed at the second look after
+/// it, so that a slot's request may lie there for twice as long.
+const MOST: Duration = Duration::from_millis(1);
+
+/// What was seen at the last look.
+pub(super) struct Attended {
+    turns: u64,
+    leave: Duration,
+}
+
+impl Attended {
+    pub fn new() -> Self {
+        Self { turns: 0, leave: LEAST }
+    }
+
+    /// How long to leave the service alone: turns were made since the last look, `turns` by now. That look
+    /// was before the sleep that this asked for: one turn takes as long as its reads, so whoever compares
+    /// two numbers that it reads one behind the other sees no turn, though there is one after the other.
+    pub fn look(&mut self, turns: u64) -> Option<Duration> {
+        if std::mem::replace(&mut self.turns, turns) == turns {
+            self.leave = LEAST;
+            return None;
+        }
+        let leave = self.leave;
+        self.leave = MOST.min(2 * leave);
+        Some(leave)
+    }
+
+    /// The looking thread has served itself, and so has made some of the `turns`.
+    pub fn served(&mut self, turns: u64) {
+        self.turns = turns;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_left_alone_while_others_serve() {
+        // Turns made by now, whether the last of them by the thread itself; for how many us it leaves.
+        let looks: &[(u64, bool, Option<u128>)] = &[
+            (0, false, None),
+            (1, false, Some(200)),
+            (5, false, Some(400)),
+            (6, false, Some(800)),
+            (90, false, Some(1000)),
+            (91, false, Some(1000)),
+            (91, false, None),
+            (91, true, None),
+            (92, true, None),
+            (94, false, Some(200)),
+            (95, false, Some(400)),
+        ];
+        let mut attended = Attended::new();
+        for (i, &(turns, own, leave)) in looks.iter().enumerate() {
+            if own {
+                attended.served(turns);
+            }
+            assert_eq!(attended.look(turns).map(|leave| leave.as_micros()), leave, "look {i}");
+        }
+    }
+}
