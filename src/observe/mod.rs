@@ -18,4 +18,6 @@ mod source;
 
 pub use self::client::{FetchError, Process, processes};
 pub use self::observer::{ObserveError, ObserveOptions, Observer};
-pub use self::snapshot::{LEVEL_NAMES, LevelSnapshot, Snapshot, TenantSnapshot, TenantState, VERSION};
+pub use self::snapshot::{
+    DEPARTED, LEVEL_NAMES, LevelSnapshot, Snapshot, TenantSnapshot, TenantState, VERSION,
+};

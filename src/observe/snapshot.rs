@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::PRIORITY_LEVELS;
+use crate::protocol::abi::live::MAX_TENANTS;
 
 /// The version of this format. It changes when a field goes or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
 
 /// The names of the priority levels, highest first.
 pub const LEVEL_NAMES: [&str; PRIORITY_LEVELS as usize] = ["critical", "high", "normal", "low", "idle"];
+
+/// The id that no tenant has: of an entry at the end for what all those counted together that have gone.
+pub const DEPARTED: u32 = MAX_TENANTS;
 
 /// A runtime at one moment. Counters begin with the runtime and never wrap. The fields from `published` to
 /// `cpu_copied_bytes` are the sums of those of the tenants, exactly: [`with_totals`](Self::with_totals) makes
@@ -74,7 +78,7 @@ pub struct LevelSnapshot {
 /// A tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantSnapshot {
-    /// Its id; 0 is the system's own.
+    /// Its id; 0 is the system's own, [`DEPARTED`] the one under which stands what those counted that have gone.
     pub id: u32,
     /// What it is called.
     pub name: String,
@@ -100,7 +104,7 @@ pub struct TenantSnapshot {
     pub credits_limit: Option<u64>,
     /// The most that may be outstanding; none where only the slab sets a limit.
     pub cap: Option<u64>,
-    /// Bytes of its transfers that the CPU copied.
+    /// Bytes of its transfers that the CPU copied; so far all of them stand with the system's own.
     pub cpu_copied_bytes: u64,
 }
 
@@ -115,6 +119,8 @@ pub enum TenantState {
     Paused,
     /// Never again.
     Revoked,
+    /// There is nobody left to have any.
+    Gone,
 }
 
 impl TenantState {
@@ -125,6 +131,7 @@ impl TenantState {
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Revoked => "revoked",
+            Self::Gone => "gone",
         }
     }
 }

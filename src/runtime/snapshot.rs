@@ -9,75 +9,45 @@ use std::time::Instant;
 
 use super::Runtime;
 use super::error::RuntimeError;
+use super::ledger::Wide;
 use super::shared::{Shared, lock};
 use super::slab::LEVELS;
 use super::transfer::download;
 use crate::observe::{
     LEVEL_NAMES, LevelSnapshot, ObserveError, ObserveOptions, Observer, Snapshot, TenantSnapshot, VERSION,
 };
-use crate::protocol::abi::control::{DONE_COUNT, FAULT_COUNT, PRIORITY_FAIRNESS_BASE};
-
-/// A counter of the device's 32 bits, widened. It must be looked at once in 2^32.
-#[derive(Default)]
-struct Wide {
-    seen: u32,
-    total: u64,
-}
-
-impl Wide {
-    fn count(&mut self, word: u32) -> u64 {
-        self.total += u64::from(word.wrapping_sub(self.seen));
-        self.seen = word;
-        self.total
-    }
-}
+use crate::protocol::abi::control::PRIORITY_FAIRNESS_BASE;
 
 /// What is kept from one snapshot to the next.
 pub(crate) struct Census {
     built: Instant,
-    done: Wide,
-    faults: Wide,
     claims: [Wide; LEVELS],
-    last: Option<Snapshot>,
+    /// The last one, and what [`Tenancy::changes`] stood at before it was taken.
+    last: Option<(Snapshot, u64)>,
 }
 
 impl Census {
     pub fn new() -> Self {
-        Self {
-            built: Instant::now(),
-            done: Wide::default(),
-            faults: Wide::default(),
-            claims: Default::default(),
-            last: None,
-        }
+        Self { built: Instant::now(), claims: Default::default(), last: None }
     }
 
-    /// The last one, if nothing can have changed since: all that was published had ended.
-    fn unchanged(&self, published: u64, cpu_copied_bytes: u64) -> Option<Snapshot> {
-        let same = |last: &&Snapshot| {
-            let idle = last.outstanding == 0 && last.error.is_none();
-            idle && last.published == published && last.cpu_copied_bytes == cpu_copied_bytes
-        };
-        self.last.as_ref().filter(same).cloned()
+    /// The last one, if nothing can have changed since: all that was published had ended, and the tenants are
+    /// the same.
+    fn unchanged(&self, published: u64, changes: u64, cpu_copied_bytes: u64) -> Option<Snapshot> {
+        let (last, then) = self.last.as_ref()?;
+        let idle = last.outstanding == 0 && last.error.is_none() && *then == changes;
+        let same = idle && last.published == published && last.cpu_copied_bytes == cpu_copied_bytes;
+        same.then(|| last.clone())
     }
 
-    /// The claims of each level, and the system's tenant, who has everything so far, from the control buffer.
-    fn take(&mut self, control: &[u32], published: u64, cpu_copied_bytes: u64) -> Snapshot {
-        let word = |index: u32| control.get(index as usize).copied().unwrap_or(0);
+    /// The claims of each level, from the control buffer, and the tenants.
+    fn take(&mut self, control: &[u32], tenants: Vec<TenantSnapshot>) -> Snapshot {
         let mut levels: [LevelSnapshot; LEVELS] = Default::default();
-        for (index, (level, claims)) in (0..).zip(levels.iter_mut().zip(&mut self.claims)) {
-            level.claims = claims.count(word(PRIORITY_FAIRNESS_BASE + index));
+        for (index, (level, claims)) in levels.iter_mut().zip(&mut self.claims).enumerate() {
+            let word = control.get(PRIORITY_FAIRNESS_BASE as usize + index);
+            level.claims = claims.count(word.copied().unwrap_or_default());
         }
-        let system = TenantSnapshot {
-            name: "system".to_owned(),
-            weight: 1,
-            published,
-            done: self.done.count(word(DONE_COUNT)),
-            faults: self.faults.count(word(FAULT_COUNT)),
-            cpu_copied_bytes,
-            ..TenantSnapshot::default()
-        };
-        Snapshot { levels, tenants: vec![system], ..Snapshot::default() }.with_totals()
+        Snapshot { levels, tenants, ..Snapshot::default() }.with_totals()
     }
 }
 
@@ -106,11 +76,13 @@ impl Runtime {
 impl Shared {
     pub fn snapshot(&self, workers: u32) -> Snapshot {
         let mut census = lock(&self.census);
-        let mut snapshot = match self.count(&mut census) {
+        // Before the tenants are looked at: a change in the meantime is seen by the next one.
+        let changes = self.tenancy.changes.load(Ordering::Acquire);
+        let mut snapshot = match self.count(&mut census, changes) {
             Ok(snapshot) => snapshot,
             Err(error) => Snapshot {
                 error: Some(error.to_string()),
-                ..census.last.clone().unwrap_or_else(|| census.take(&[], 0, 0))
+                ..census.last.as_ref().map_or_else(Snapshot::default, |(last, _)| last.clone())
             },
         };
         if snapshot.error.is_none() {
@@ -128,20 +100,24 @@ impl Shared {
         snapshot.workers = workers;
         snapshot.dispatches = self.dispatches.load(Ordering::Relaxed);
         snapshot.slots = self.layout.slots;
-        census.last = Some(snapshot.clone());
+        census.last = Some((snapshot.clone(), changes));
         snapshot
     }
 
-    fn count(&self, census: &mut Census) -> Result<Snapshot, RuntimeError> {
+    fn count(&self, census: &mut Census, changes: u64) -> Result<Snapshot, RuntimeError> {
         self.failure()?;
+        let seats = self.tenancy.seats.iter();
+        let published = seats.map(|seat| seat.published.load(Ordering::Acquire)).sum();
         let copied = || self.cpu_copied.load(Ordering::Relaxed);
-        if let Some(last) = census.unchanged(self.published.load(Ordering::Acquire), copied()) {
+        if let Some(last) = census.unchanged(published, changes, copied()) {
             return Ok(last);
         }
         self.quiesced(|_| {
             let control = download(&self.gpu, &self.buffers.control)?;
-            let published = self.published.load(Ordering::Acquire);
-            Ok(census.take(&control, published, copied()))
+            let mut tenants = self.tenant_snapshots(&control);
+            // Who had what copied is not counted apart.
+            tenants[0].cpu_copied_bytes = copied();
+            Ok(census.take(&control, tenants))
         })?
     }
 
@@ -162,17 +138,4 @@ impl Shared {
 fn program() -> String {
     let path = std::env::current_exe().unwrap_or_default();
     path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counters_of_32_bits_are_widened_across_their_wrap() {
-        let mut wide = Wide::default();
-        let words = [0, 5, 5, u32::MAX, 0, 3, 2];
-        let totals = [0, 5, 5, (1 << 32) - 1, 1 << 32, (1 << 32) + 3, (2 << 32) + 2];
-        assert_eq!(words.map(|word| wide.count(word)), totals);
-    }
 }

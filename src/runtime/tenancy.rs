@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::error::RuntimeError;
+use super::ledger::Ledger;
 use super::shared::{Shared, lock};
 use crate::protocol::abi::live::*;
 
@@ -14,10 +15,11 @@ pub(crate) struct Seat {
     pub outstanding: AtomicU32,
     /// Slots that may be.
     pub most: AtomicU32,
+    /// These run on when the place is lent anew: see [`Ledger`].
     pub published: AtomicU64,
     pub done: AtomicU64,
     pub faults: AtomicU64,
-    /// TENANT_ADMITTED, TENANT_PAUSED, TENANT_REVOKED.
+    /// TENANT_ADMITTED, TENANT_PAUSED, TENANT_REVOKED; 0 while no tenant has the place.
     pub flags: AtomicU32,
     /// Somebody has a handle to it, or it has slots that have not ended.
     pub held: AtomicBool,
@@ -49,6 +51,10 @@ pub(crate) struct Terms {
 pub(crate) struct Tenancy {
     pub seats: Box<[Seat]>,
     pub terms: Mutex<Vec<Terms>>,
+    /// What was counted at each place. Locked before the terms.
+    pub ledgers: Mutex<Vec<Ledger>>,
+    /// How often tenants came, went, or changed.
+    pub changes: AtomicU64,
     /// Free words for windows, which begin behind the observables.
     windows: Mutex<range_alloc::RangeAllocator<u32>>,
     /// Places whose handle is gone, and their windows.
@@ -76,6 +82,8 @@ impl Tenancy {
         Self {
             seats,
             terms: Mutex::new(terms),
+            ledgers: Mutex::new((0..tenants).map(|_| Ledger::default()).collect()),
+            changes: AtomicU64::new(0),
             windows: Mutex::new(range_alloc::RangeAllocator::new(windows)),
             leaving: Mutex::default(),
             reconsidered: AtomicU32::new(0),
@@ -101,6 +109,8 @@ impl Tenancy {
                 return true;
             }
             self.give_window(std::mem::take(window));
+            seat.flags.store(0, Ordering::Release);
+            self.changes.fetch_add(1, Ordering::AcqRel);
             seat.held.store(false, Ordering::Release);
             false
         });
@@ -155,6 +165,7 @@ impl Shared {
             }
         }
         self.write_tenant_word(id, TENANT_FLAGS, now);
+        self.tenancy.changes.fetch_add(1, Ordering::AcqRel);
         self.buffers.publish_fence();
         let asked = self.tenancy.reconsidered.fetch_add(1, Ordering::Relaxed) + 1;
         self.buffers.submission_words()[COMMAND_RECONSIDER as usize].store(asked, Ordering::Release);

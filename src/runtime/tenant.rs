@@ -121,20 +121,25 @@ impl TenantBuilder {
         let window = shared.tenancy.take_window(self.window)?;
         let seat = &shared.tenancy.seats[id as usize];
         seat.most.store(self.slots, Ordering::Relaxed);
-        for counter in [&seat.published, &seat.done, &seat.faults] {
-            counter.store(0, Ordering::Relaxed);
-        }
         let Self { name, opcodes, weight, credits, .. } = self;
-        lock(&shared.tenancy.terms)[id as usize] = Terms { name, window: window.clone(), opcodes, weight };
-        seat.flags.store(TENANT_ADMITTED, Ordering::Release);
         // The tables are the device's while it runs.
         shared.quiesced(|_| {
             let mut control = download(&shared.gpu, &shared.buffers.control)?;
             let tables = shared.layout.tables(id);
             let limit = credits.unwrap_or(u32::MAX);
-            for (at, value) in tables.into_iter().zip([1, limit, limit, 0, 0]) {
-                control[at as usize] = value;
+            // What was throttled runs on, as the seat's counters do.
+            let [settings @ .., throttled] = tables.map(|at| at as usize);
+            for (at, value) in settings.into_iter().zip([1, limit, limit, 0]) {
+                control[at] = value;
             }
+            {
+                let ledger = &mut lock(&shared.tenancy.ledgers)[id as usize];
+                ledger.before = ledger.all(seat, control[throttled]);
+            }
+            lock(&shared.tenancy.terms)[id as usize] =
+                Terms { name, window: window.clone(), opcodes, weight };
+            seat.flags.store(TENANT_ADMITTED, Ordering::Release);
+            shared.tenancy.changes.fetch_add(1, Ordering::AcqRel);
             control[window.start as usize..window.end as usize].fill(0);
             shared.write_tenants();
             upload(&shared.gpu, &shared.buffers.control, &control)?;
@@ -219,10 +224,11 @@ impl Tenant {
     /// Its counters.
     pub fn stats(&self) -> TenantStats {
         let seat = &self.shared.tenancy.seats[self.id as usize];
+        let own = lock(&self.shared.tenancy.ledgers)[self.id as usize].own(seat);
         TenantStats {
-            published: seat.published.load(Ordering::Acquire),
-            done: seat.done.load(Ordering::Acquire),
-            faults: seat.faults.load(Ordering::Acquire),
+            published: own.published,
+            done: own.done,
+            faults: own.faults,
             outstanding: seat.outstanding.load(Ordering::Acquire),
         }
     }

@@ -211,6 +211,7 @@ impl View {
             TenantState::Running => Style::new(),
             TenantState::Paused => self.style(Tone::Warn),
             TenantState::Revoked => self.style(Tone::Bad),
+            TenantState::Gone => self.style(Tone::Quiet),
         };
         let faults = if tenant.faults > 0 { self.style(Tone::Warn) } else { Style::new() };
         Row::new([
