@@ -112,6 +112,7 @@ Waiting poll(out Found f) {
 #ifdef WITH_TENANTS
         w.told = subgroupBroadcastFirst(announced() || load_relaxed_submission(COMMAND_RECONSIDER) !=
                                                            load_relaxed_state(STATE_RECONSIDERED));
+        f = Found(PRIORITY_LEVELS, SUBMISSION, 0, 0, 0); // lists are looked at when a level was chosen
 #else
         f = look(served, SUBMISSION);
         if (f.count != 0) w.levels |= 1u << served;

@@ -42,7 +42,9 @@ uint saved_word(uint slot, uint i) {
 }
 
 // Where it is kept whose slot a slot in a ready queue is.
-uint slot_tenant(uint slot) { return saved_word(push.slot_count, 0) + slot; }
+uint slot_tenant(uint slot) {
+    return saved_word(push.slot_count, 0) + SAVE_AREAS * SAVE_WORDS * (1 + gl_SubgroupSize) + slot;
+}
 
 // Puts the slots of the lanes in `mine` into a ready queue, by the entries that they were claimed with,
 // which come back with the same flags; the whole subgroup calls it.

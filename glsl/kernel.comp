@@ -24,35 +24,51 @@ layout(local_size_x_id = 0) in;
 #include "queue.glsl"
 #include "execute.glsl"
 
-#ifdef WITH_IO
-#define WITH_CONTINUATION
-#include "continuation.glsl"
-#include "io.glsl"
-#include "op/load_sum.glsl"
-#include "op/transfer.glsl"
-#endif
-
 #if defined(WITH_SCAN) || defined(WITH_RANGE)
 #define WITH_WIDE
-#include "wide.glsl"
+#endif
+
+#if defined(WITH_IO) || defined(WITH_WIDE)
+#define WITH_CONTINUATION
+#include "continuation.glsl"
+#endif
+
+#ifdef WITH_IO
+#include "io.glsl"
 #endif
 
 // What a claim may cost at most; a worker that has less left leaves before it claims.
-#ifdef WITH_WIDE
-const uint RESERVE = max(LANE_CLAIM_COST, WIDE_CLAIM_COST);
+#if defined(WITH_SCAN)
+const uint RESERVE = max(LANE_CLAIM_COST, SCAN_CLAIM_COST);
+#elif defined(WITH_RANGE)
+const uint RESERVE = max(LANE_CLAIM_COST, RANGE_CLAIM_COST);
 #else
 const uint RESERVE = LANE_CLAIM_COST;
 #endif
 
 #include "claim.glsl"
 
+#ifdef WITH_CONTINUATION
+#include "turns.glsl"
+#endif
+#ifdef WITH_WIDE
+#include "wide.glsl"
+#endif
+#ifdef WITH_IO
+#include "op/load_sum.glsl"
+#include "op/transfer.glsl"
+#endif
+
 // Why a slot is not executed; fault 0 where it is.
 Outcome refusal(uint slot, uint op) {
     Outcome o = done(0);
+    bool cancels = load_relaxed_submission(COMMAND_CANCELS) != 0;
     if (slots[slot * SLOT_WORDS + PRIORITY_WORD] >= PRIORITY_LEVELS) o = bad_operand(DETAIL_PRIORITY);
 #ifdef WITH_TENANTS
     else o = tenant_refusal(op);
 #endif
+    if (o.fault == 0 && cancels && load_relaxed_submission(cancel_word(slot)) != 0)
+        o = Outcome(FAULT_CANCELLED, 0, 0, 0);
     return o;
 }
 
@@ -138,13 +154,17 @@ void serve(Claim c, uint level, bool again) {
     lanes = lanes && !wide && !transfers;
     uint has = (lanes ? HAS_LANES : 0) | (lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
                (lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
-               (transfers ? HAS_TRANSFERS : 0) |
+               (transfers ? HAS_TRANSFERS : 0) | (mine && (entry & ENTRY_RESUMED) != 0 ? HAS_RESUMED : 0) |
                (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
                (mine && batch != 0 ? HAS_BATCHES : 0);
     has = subgroupOr(has);
 
 #ifdef WITH_WIDE
-    if ((has & HAS_WIDE) != 0) o = execute_wide(op, slot);
+    if ((has & HAS_WIDE) != 0) {
+        executed_level = level;
+        Outcome ended = execute_wide(op, slot, again);
+        if (wide) o = ended;
+    }
 #endif
 #ifdef WITH_IO
     if ((has & HAS_TRANSFERS) != 0) {
@@ -170,8 +190,10 @@ void serve(Claim c, uint level, bool again) {
     }
 
 #ifdef WITH_IO
-    if ((has & HAS_TRANSFERS) != 0) {
-        count_resumed(mine && !again && (entry & ENTRY_RESUMED) != 0);
+    if ((has & HAS_RESUMED) != 0) count_resumed(mine && !again && (entry & ENTRY_RESUMED) != 0);
+#endif
+#ifdef WITH_CONTINUATION
+    if ((has & (HAS_TRANSFERS | HAS_WIDE)) != 0) {
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
         bool asking = mine && o.fault == PENDING_ROOM;
@@ -179,7 +201,9 @@ void serve(Claim c, uint level, bool again) {
         if (ready || asking) atomicStore(state[slot_tenant(slot)], tenant, SCOPE, 0, gl_SemanticsRelaxed);
 #endif
         if (subgroupAny(ready)) push_ready(ready, level, entry, batch);
+#ifdef WITH_IO
         if (subgroupAny(asking)) push_ready(asking, READY_ASKING + level, entry, batch);
+#endif
         mine = mine && !pending && !asking;
     }
 #endif

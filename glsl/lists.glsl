@@ -28,7 +28,8 @@ uint tenant_lap(uint t, uint position) { return ((position >> tenant_shift(t)) +
 
 // Behind what slots save, and whose they are.
 uint tenants_begin() {
-    return STATE_BATCHES + (READY_WORDS << push.queue_shift) * READY_QUEUES + (2 + SAVED_WORDS) * push.slot_count;
+    return STATE_BATCHES + (READY_WORDS << push.queue_shift) * READY_QUEUES + (2 + SAVED_WORDS) * push.slot_count +
+           SAVE_AREAS * SAVE_WORDS * (1 + gl_SubgroupSize);
 }
 
 // What the device knows of a tenant at a level, in `state`.

@@ -78,6 +78,12 @@ const int SCOPE = gl_ScopeQueueFamily;
 
 uint load_relaxed_state(uint i) { return atomicLoad(state[i], SCOPE, 0, gl_SemanticsRelaxed); }
 uint load_relaxed_submission(uint i) { return atomicLoad(submission[i], SCOPE, 0, gl_SemanticsRelaxed); }
+// Where the host says that a slot is to be cancelled, behind the answers to IO requests.
+uint cancel_word(uint slot) {
+    return COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * PRIORITY_LEVELS +
+           (1 + IO_ANSWER_WORDS) * push.slot_count + slot;
+}
+
 uint load_relaxed_control(uint i) { return atomicLoad(control[i], SCOPE, 0, gl_SemanticsRelaxed); }
 
 void store_relaxed_completion(uint i, uint value) {

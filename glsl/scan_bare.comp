@@ -18,7 +18,7 @@ layout(local_size_x_id = 0) in;
 
 void main() {
     budget = 0; // nobody asks what is left
-    Outcome o = op_scan(gl_WorkGroupID.x);
+    Outcome o = op_scan(gl_WorkGroupID.x, false);
     if (gl_SubgroupInvocationID == 0) {
         uint at = 4 * gl_WorkGroupID.x;
         completion[at] = o.fault;

@@ -11,11 +11,8 @@ const uint NO_WORD = 0xFFFFFFFF;
 // A credit limit that is none.
 const uint UNLIMITED = 0xFFFFFFFF;
 
-// Announcements lie behind the answers to IO requests, and the records behind them, in `submission`.
-uint announcements_begin() {
-    return COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * PRIORITY_LEVELS +
-           (1 + IO_ANSWER_WORDS) * push.slot_count;
-}
+// Announcements lie behind the words that cancel slots, and the records behind them, in `submission`.
+uint announcements_begin() { return cancel_word(push.slot_count); }
 
 uint tenant_record(uint t) {
     return announcements_begin() + (ANNOUNCE_WORDS << push.queue_shift) + TENANT_RECORD_WORDS * t;

@@ -4,22 +4,13 @@
 
 #ifdef WITH_SCAN
 #include "op/scan.glsl"
-const uint WIDE_SCAN_COST = SCAN_CLAIM_COST;
-#else
-const uint WIDE_SCAN_COST = 0;
 #endif
 
 #ifdef WITH_RANGE
 #include "op/crc32c.glsl"
 #include "op/sum_words.glsl"
 #include "op/copy_range.glsl"
-const uint WIDE_RANGE_COST = RANGE_CLAIM_COST;
-#else
-const uint WIDE_RANGE_COST = 0;
 #endif
-
-// Loop turns that the dearest of them can cost.
-const uint WIDE_CLAIM_COST = max(WIDE_SCAN_COST, WIDE_RANGE_COST);
 
 bool is_wide_op(uint op) {
     bool wide = false;
@@ -32,17 +23,17 @@ bool is_wide_op(uint op) {
     return wide;
 }
 
-// Executes the first lane's slot, for which is_wide_op() holds, by all lanes together.
-Outcome execute_wide(uint op, uint slot) {
+// Executes the first lane's slot, for which is_wide_op() holds, by all lanes together; `again`: it gave way before.
+Outcome execute_wide(uint op, uint slot, bool again) {
     slot = subgroupBroadcastFirst(slot);
 #ifdef WITH_RANGE
     op = subgroupBroadcastFirst(op);
-    if (op == OP_CRC32C) return op_crc32c(slot);
-    if (op == OP_SUM_WORDS) return op_sum_words(slot);
-    if (op == OP_COPY_RANGE) return op_copy_range(slot);
+    if (op == OP_CRC32C) return op_crc32c(slot, again);
+    if (op == OP_SUM_WORDS) return op_sum_words(slot, again);
+    if (op == OP_COPY_RANGE) return op_copy_range(slot, again);
 #endif
 #ifdef WITH_SCAN
-    return op_scan(slot);
+    return op_scan(slot, again);
 #else
     return Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
 #endif

@@ -15,7 +15,10 @@ bool reaches(uvec2 a, uvec2 b, uint bytes) {
     return b.y - a.y - borrow == 0 && low < bytes;
 }
 
-Outcome op_copy_range(uint slot) {
+// Turns of the loop in a step.
+const uint COPY_STEP = 32;
+
+Outcome op_copy_range(uint slot, bool again) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     uvec4 source = record_of(slots[base]);
     uint source_at = slots[base + 1];
@@ -40,11 +43,23 @@ Outcome op_copy_range(uint slot) {
     Words words_out = Words(to);
     uint whole = bytes / RANGE_TURN_BYTES;
     uint first = 0;
-    while (first < whole) {
+    uint area;
+    uint next = GO_ON;
+    if (again) {
+        area = area_of(slot);
+        first = subgroupBroadcastFirst(state[saved_by_all(area, 0)]);
+        give_area_back(area);
+    }
+    while (first < whole && next == GO_ON) {
         uint i = first + gl_SubgroupInvocationID;
         if (i < whole) turns_out.at[i] = turns.at[i];
         first += gl_SubgroupSize;
+        if (first % (COPY_STEP * gl_SubgroupSize) == 0 && first < whole) next = after_step(slot, area);
         charge(1);
+    }
+    if (next != GO_ON) {
+        if (next == GIVE_WAY && gl_SubgroupInvocationID == 0) state[saved_by_all(area, 0)] = first;
+        return left_after(next);
     }
     // Up to three words behind the last turn, for one lane: there may be no more.
     uint word = 4 * whole;

@@ -74,13 +74,26 @@ uint crc32c_bytes(Words words, uint at, uint end, uint crc) {
     return crc;
 }
 
-// `count` turns, which are not 0.
-uint crc32c_turns(Turns turns, uint count, uint crc) {
+// Turns of the loop in a step.
+const uint CRC32C_STEP = 4;
+
+// `count` turns, which are not 0; `crc` is what comes before, and comes to be with them. They are done unless it
+// returns something else than GO_ON.
+uint crc32c_turns(Turns turns, uint count, inout uint crc_so_far, uint slot, bool again) {
+    uint crc = crc_so_far;
     uint run = (count + gl_SubgroupSize - 1) / gl_SubgroupSize;
     int at = int(gl_SubgroupInvocationID * run) - int(run * gl_SubgroupSize - count);
     if (at > 0 || at + int(run) <= 0) crc = 0;
     uint i = 0;
-    while (i < run) {
+    uint area;
+    uint next = GO_ON;
+    if (again) {
+        area = area_of(slot);
+        i = subgroupBroadcastFirst(state[saved_by_all(area, 0)]);
+        crc = state[saved_by_lane(area, 0)];
+        give_area_back(area);
+    }
+    while (i < run && next == GO_ON) {
         int turn = at + int(i);
         if (turn >= 0) {
             uvec4 words = turns.at[turn];
@@ -90,8 +103,14 @@ uint crc32c_turns(Turns turns, uint count, uint crc) {
             crc = crc32c_word(crc ^ words.w);
         }
         i += 1;
+        if (i % CRC32C_STEP == 0 && i < run) next = after_step(slot, area);
         charge(1);
     }
+    if (next == GIVE_WAY) {
+        if (gl_SubgroupInvocationID == 0) state[saved_by_all(area, 0)] = i;
+        state[saved_by_lane(area, 0)] = crc;
+    }
+    if (next != GO_ON) return next;
 
     uint power = CRC32C_ONE; // x^(128 * run), in the end
     uint square = CRC32C_TURN;
@@ -114,10 +133,11 @@ uint crc32c_turns(Turns turns, uint count, uint crc) {
         step <<= 1;
         charge(2);
     }
-    return crc;
+    crc_so_far = crc;
+    return next;
 }
 
-Outcome op_crc32c(uint slot) {
+Outcome op_crc32c(uint slot, bool again) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     uvec4 source = record_of(slots[base]);
     uint offset = slots[base + 1];
@@ -135,7 +155,9 @@ Outcome op_crc32c(uint slot) {
     uint crc = ~slots[base + 3];
     crc = crc32c_bytes(Words(address), at, aligned, crc);
     // From the address: SwiftShader dies of a cast between two references.
-    if (count != 0) crc = crc32c_turns(Turns(address_plus(address, aligned)), count, crc);
+    uint next = GO_ON;
+    if (count != 0) next = crc32c_turns(Turns(address_plus(address, aligned)), count, crc, slot, again);
+    if (next != GO_ON) return left_after(next);
     crc = crc32c_bytes(Words(address), aligned + count * RANGE_TURN_BYTES, end, crc);
     return done(~crc);
 }

@@ -16,7 +16,17 @@ struct Scan {
     uint capacity;
     uint matches;
     uint carries;
+    uint slot;
+    uint area;    // where it saves what it has, when it gives way
 };
+
+#ifndef WITH_CONTINUATION
+const uint GO_ON = 0;
+#endif
+
+// Turns of the fast loop, and bytes of the tail's, in a step: some half a microsecond on a CPU driver.
+const uint SCAN_STEP = 4;
+const uint SCAN_TAIL_STEP = 16;
 
 // The four streams of a lane. Each reads [at, limit), and behind `end` only while a line of its own is
 // undecided.
@@ -94,19 +104,33 @@ void scan_byte(inout Scan scan, inout Streams s, int i) {
     if (subgroupAny(mask != 0)) scan_report_lowest(scan, mask, at);
 }
 
+// What comes after a step; without other work there is none that a scan would give way to.
+uint scan_step_ends(inout Scan scan) {
+#ifdef WITH_CONTINUATION
+    return after_step(scan.slot, scan.area);
+#else
+    return GO_ON;
+#endif
+}
+
 // Byte by byte until all streams are done: the ends of their pieces, and the lines that go on behind.
-void scan_tail(inout Scan scan, inout Streams s) {
-    while (subgroupAny(scan_live(s, 0) || scan_live(s, 1) || scan_live(s, 2) || scan_live(s, 3))) {
+uint scan_tail(inout Scan scan, inout Streams s) {
+    uint next = GO_ON;
+    uint step = 0;
+    while (next == GO_ON && subgroupAny(scan_live(s, 0) || scan_live(s, 1) || scan_live(s, 2) || scan_live(s, 3))) {
         scan_byte(scan, s, 0);
         scan_byte(scan, s, 1);
         scan_byte(scan, s, 2);
         scan_byte(scan, s, 3);
+        step += 1;
+        if (step % SCAN_TAIL_STEP == 0) next = scan_step_ends(scan);
         charge(1);
     }
+    return next;
 }
 
 // One byte of each stream in the fast loop: four chains of loads, each of which hides the others.
-void scan_step(Scan scan, uvec4 bytes, inout uvec4 state) {
+void scan_bytes(Scan scan, uvec4 bytes, inout uvec4 state) {
     state.x = scan.table.at[state.x + bytes.x];
     state.y = scan.table.at[state.y + bytes.y];
     state.z = scan.table.at[state.z + bytes.z];
@@ -114,20 +138,21 @@ void scan_step(Scan scan, uvec4 bytes, inout uvec4 state) {
 }
 
 void scan_word(Scan scan, uvec4 words, inout uvec4 state) {
-    scan_step(scan, words & 0xFF, state);
-    scan_step(scan, words >> 8 & 0xFF, state);
-    scan_step(scan, words >> 16 & 0xFF, state);
-    scan_step(scan, words >> 24, state);
+    scan_bytes(scan, words & 0xFF, state);
+    scan_bytes(scan, words >> 8 & 0xFF, state);
+    scan_bytes(scan, words >> 16 & 0xFF, state);
+    scan_bytes(scan, words >> 24, state);
 }
 
 // The first `turns` turns of 16 bytes pass no stream's end, and are walked by the fast loop.
-void scan_walk(inout Scan scan, inout Streams s, bool walks, bool parallel, uint turns) {
-    while (turns != 0) {
+uint scan_walk(inout Scan scan, inout Streams s, bool walks, bool parallel, inout uint turns) {
+    uint next = GO_ON;
+    while (turns != 0 && next == GO_ON) {
         uvec4 n = s.at / SCAN_TURN_BYTES; // with turns to walk, streams begin at whole ones
         uint walked = 0;
         uvec4 ahead = s.state;
         bool hit = false;
-        while (turns != 0 && !hit) {
+        while (turns != 0 && !hit && next == GO_ON) {
             ahead = s.state;
             if (walks) {
                 uvec4 a = scan.turns.at[n.x + walked];
@@ -146,13 +171,15 @@ void scan_walk(inout Scan scan, inout Streams s, bool walks, bool parallel, uint
                 walked += 1;
             }
             turns -= 1;
+            if (turns % SCAN_STEP == 0) next = scan_step_ends(scan);
             charge(1);
         }
         s.at += SCAN_TURN_BYTES * walked;
         if (hit) scan_resolve(scan, s, ahead);
         charge(3); // this turn, and the last look of each of the two loops inside
     }
-    scan_tail(scan, s);
+    if (next == GO_ON) next = scan_tail(scan, s);
+    return next;
 }
 
 void scan_carry(inout Scan scan, Streams s, int i) {
@@ -184,8 +211,36 @@ Streams scan_streams(Scan scan, uint piece, uint len, uint state) {
     return s;
 }
 
+#ifdef WITH_CONTINUATION
+void scan_save(Scan scan, Streams s, uint turns) {
+    if (gl_SubgroupInvocationID == 0) {
+        state[saved_by_all(scan.area, 0)] = turns;
+        state[saved_by_all(scan.area, 1)] = scan.matches;
+    }
+    state[saved_by_lane(scan.area, 0)] = s.at.x;
+    state[saved_by_lane(scan.area, 1)] = s.at.y;
+    state[saved_by_lane(scan.area, 2)] = s.at.z;
+    state[saved_by_lane(scan.area, 3)] = s.at.w;
+    state[saved_by_lane(scan.area, 4)] = s.state.x;
+    state[saved_by_lane(scan.area, 5)] = s.state.y;
+    state[saved_by_lane(scan.area, 6)] = s.state.z;
+    state[saved_by_lane(scan.area, 7)] = s.state.w;
+}
+
+void scan_restore(inout Scan scan, inout Streams s, inout uint turns) {
+    uint area = area_of(scan.slot);
+    turns = subgroupBroadcastFirst(state[saved_by_all(area, 0)]);
+    scan.matches = subgroupBroadcastFirst(state[saved_by_all(area, 1)]);
+    s.at = uvec4(state[saved_by_lane(area, 0)], state[saved_by_lane(area, 1)], state[saved_by_lane(area, 2)],
+                 state[saved_by_lane(area, 3)]);
+    s.state = uvec4(state[saved_by_lane(area, 4)], state[saved_by_lane(area, 5)], state[saved_by_lane(area, 6)],
+                    state[saved_by_lane(area, 7)]);
+    give_area_back(area);
+}
+#endif
+
 // All of it is the same for the whole subgroup but the lanes' streams.
-Outcome op_scan(uint slot) {
+Outcome op_scan(uint slot, bool again) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     uint offset = slots[base + 1];
     uint len = slots[base + 2];
@@ -221,6 +276,7 @@ Outcome op_scan(uint slot) {
     scan.capacity = capacity;
     scan.matches = 0;
     scan.carries = 0;
+    scan.slot = slot;
 
     Streams s = Streams(uvec4(0), uvec4(0), uvec4(0), uvec4(SCAN_SKIP));
     uint turns = 0;
@@ -245,7 +301,14 @@ Outcome op_scan(uint slot) {
         uvec4 left = s.end - s.at;
         turns = subgroupMin(min(min(left.x, left.y), min(left.z, left.w))) / SCAN_TURN_BYTES;
     }
+#ifdef WITH_CONTINUATION
+    if (again) scan_restore(scan, s, turns);
+    uint next = scan_walk(scan, s, walks, walk == SCAN_PARALLEL, turns);
+    if (next == GIVE_WAY) scan_save(scan, s, turns);
+    if (next != GO_ON) return left_after(next);
+#else
     scan_walk(scan, s, walks, walk == SCAN_PARALLEL, turns);
+#endif
     scan_carry(scan, s, 0);
     scan_carry(scan, s, 1);
     scan_carry(scan, s, 2);

@@ -27,17 +27,25 @@ uvec4 turn_at(uvec2 address, uint i) {
     return Turns(address).at[i];
 }
 
-// The sum of the whole words in `bytes` bytes from an address on.
-uint sum_range(uvec2 address, uint bytes) {
+// How far a sum has come: turns summed, turns whose lines were touched, and the lane's part.
+struct Sum {
+    uint first;
+    uint touched;
+    uvec4 parts;
+};
+
+// Goes on with a sum of `whole` turns. With `gives_way`, the slot may give way after each block.
+uint sum_turns(uvec2 address, uint whole, inout Sum s, bool gives_way, uint slot, out uint area) {
     // Each reference from the address: SwiftShader dies of a cast between two.
     Words words = Words(address);
-    uint whole = bytes / RANGE_TURN_BYTES;
-    uvec4 sum = uvec4(0);
+    uvec4 sum = s.parts;
     // One word of each cache line is read ahead, a line a lane: what another core or storage has written comes in side
     // by side then, while the block before is summed. Those words are left out below.
-    uint touched = 0;
-    uint first = 0;
-    while (first < whole) {
+    uint touched = s.touched;
+    uint first = s.first;
+    uint next = GO_ON;
+    area = NO_AREA;
+    while (first < whole && next == GO_ON) {
         uint end = min(touched + TOUCHED_TURNS, whole);
         while (touched < end) {
             uint i = touched + TURNS_OF_LINE * gl_SubgroupInvocationID;
@@ -58,8 +66,18 @@ uint sum_range(uvec2 address, uint bytes) {
             charge(1);
         }
         first = end;
+        if (gives_way && first < whole) next = after_step(slot, area);
         charge(3); // with the last looks of the loops inside
     }
+    s = Sum(first, touched, sum);
+    return next;
+}
+
+// The sum of all lanes' parts, and of the up to three words behind the last turn.
+uint sum_ends(uvec2 address, uint bytes, Sum s) {
+    Words words = Words(address);
+    uvec4 sum = s.parts;
+    uint whole = bytes / RANGE_TURN_BYTES;
     // Up to three words behind the last turn, for one lane: there may be no more.
     uint word = 4 * whole;
     uint left = bytes / 4 - word;
@@ -71,7 +89,15 @@ uint sum_range(uvec2 address, uint bytes) {
     return subgroupAdd(sum.x + sum.y + sum.z + sum.w);
 }
 
-Outcome op_sum_words(uint slot) {
+// The sum of the whole words in `bytes` bytes from an address on.
+uint sum_range(uvec2 address, uint bytes) {
+    Sum s = Sum(0, 0, uvec4(0));
+    uint area;
+    sum_turns(address, bytes / RANGE_TURN_BYTES, s, false, 0, area);
+    return sum_ends(address, bytes, s);
+}
+
+Outcome op_sum_words(uint slot, bool again) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     uvec4 source = record_of(slots[base]);
     uint offset = slots[base + 1];
@@ -79,7 +105,25 @@ Outcome op_sum_words(uint slot) {
     if (!grants(source, RESOURCE_READ)) return bad_operand(0);
     if ((offset & 3) != 0 || offset > bytes_of(source)) return bad_operand(1);
     if ((bytes & 3) != 0 || exceeds(source, offset, bytes)) return bad_operand(2);
-    return done(sum_range(address_plus(source.xy, offset), bytes));
+    uvec2 address = address_plus(source.xy, offset);
+    Sum s = Sum(0, 0, uvec4(0));
+    uint area;
+    if (again) {
+        area = area_of(slot);
+        s.first = subgroupBroadcastFirst(state[saved_by_all(area, 0)]);
+        s.touched = subgroupBroadcastFirst(state[saved_by_all(area, 1)]);
+        s.parts = uvec4(state[saved_by_lane(area, 0)], 0, 0, 0);
+        give_area_back(area);
+    }
+    uint next = sum_turns(address, bytes / RANGE_TURN_BYTES, s, true, slot, area);
+    if (next == GIVE_WAY) {
+        if (gl_SubgroupInvocationID == 0) {
+            state[saved_by_all(area, 0)] = s.first;
+            state[saved_by_all(area, 1)] = s.touched;
+        }
+        state[saved_by_lane(area, 0)] = s.parts.x + s.parts.y + s.parts.z + s.parts.w;
+    }
+    return next == GO_ON ? done(sum_ends(address, bytes, s)) : left_after(next);
 }
 
 #endif

@@ -304,6 +304,8 @@ pub mod live {
         COMMAND_IO_ANSWERED = 1;
         /// Host to device: how often the host has changed what tenants may do.
         COMMAND_RECONSIDER = 2;
+        /// Host to device: how many slots it wants cancelled.
+        COMMAND_CANCELS = 3;
         /// Words of the command line; the submission queues follow.
         COMMAND_WORDS = 16;
         /// Words of a worker's heartbeat line: beats, slot held plus one.
@@ -338,6 +340,8 @@ pub mod live {
         STATE_THROTTLED = 177;
         /// Device-local state: what COMMAND_RECONSIDER was when the lists were last made anew.
         STATE_RECONSIDERED = 178;
+        /// Device-local state: which areas for jobs that give way are taken, a bit each.
+        STATE_SAVES = 179;
         /// Device-local state: a counter for each slot that can be a batch's fence; the ready queues follow.
         STATE_BATCHES = 192;
         /// Ready queues: for each level one of slots that go on, and one of slots that wait for room in the
@@ -349,6 +353,10 @@ pub mod live {
         READY_WORDS = 2;
         /// Words that a slot may save from one turn to the next.
         SAVED_WORDS = 4;
+        /// Areas for what long jobs save when they give way.
+        SAVE_AREAS = 64;
+        /// Words of an area for all lanes together, and for each lane.
+        SAVE_WORDS = 8;
         /// Words of an announcement, host to device: lap | level | tenant, lap | how many entries it published.
         ANNOUNCE_WORDS = 2;
         /// Where the level is in the first.

@@ -251,7 +251,8 @@ impl RuntimeBuilder {
                     error: "the build left spirv/ out".into(),
                 }
             })?;
-        let layout = Layout::new(self.slots, self.observables, self.records, &self.room);
+        let layout =
+            Layout::new(self.slots, self.observables, self.records, gpu.info().subgroup_size, &self.room);
         let buffers = Buffers::new(&gpu, &layout)?;
         let options = EngineOptions {
             module,
@@ -284,6 +285,7 @@ impl RuntimeBuilder {
             submission: CachePadded::new(Mutex::new(Submission {
                 positions: vec![[0; LEVELS]; self.room.tenants as usize].into(),
                 announced: 0,
+                cancels: 0,
                 slab,
                 closed: false,
                 alias: self.tenant,
@@ -315,6 +317,7 @@ impl RuntimeBuilder {
             storage,
             gpu,
         });
+        shared.write_tenants();
         let thread = Launcher::start(shared.clone(), self.linger, self.patience)?;
         // From here on its drop stops the launcher.
         let mut running = Running { shared: shared.clone(), thread: Some(thread), storage: None };

@@ -91,6 +91,7 @@ impl Completion {
 #[must_use = "a dropped job ends unseen; call wait, or detach to say so"]
 pub struct Job {
     pub(super) state: Arc<JobState>,
+    pub(super) slot: u32,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -127,6 +128,14 @@ impl Job {
             (Some(outcome), _) => Ok(Some(Completion { outcome })),
             (None, _) => Ok(None),
         }
+    }
+
+    /// Wants the slot to end as CANCELLED: at once if it is queued, has given way, or waits for room among requests;
+    /// once its transfer has ended if it waits for storage; at its next step if it is a wide one that is being
+    /// executed. What has ended stays as it is, and lane-sized slots that are being executed end well. A slot of a
+    /// paused tenant is looked at when the tenant is resumed. Never blocks.
+    pub fn cancel(&self) {
+        self.shared.cancel(self.slot, || self.state.outcome().is_some());
     }
 
     /// Lets go of the job; the slot ends all the same.

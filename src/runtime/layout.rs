@@ -20,6 +20,8 @@ pub(crate) struct Layout {
     pub tenants: u32,
     /// log2 of the entries of a tenant's queue at a level; the system's own have `shift`.
     pub tenant_shift: u32,
+    /// Lanes of a worker.
+    subgroup: u32,
     /// Words of the control buffer before those for tenants' windows.
     own_words: u32,
     /// And for windows.
@@ -39,7 +41,7 @@ pub(crate) struct Room {
 
 impl Layout {
     /// Bounds were checked by the builder: `slots` in 16..=2^20, `observables` and `records` encodable.
-    pub fn new(slots: u32, observables: u32, records: u32, room: &Room) -> Self {
+    pub fn new(slots: u32, observables: u32, records: u32, subgroup: u32, room: &Room) -> Self {
         let own_words = CONTROL_MIN_WORDS + observables;
         let others = room.tenants > 1;
         let window_words = if others { room.words } else { 0 };
@@ -51,6 +53,7 @@ impl Layout {
             log_shift: records.next_power_of_two().trailing_zeros(),
             tenants: room.tenants,
             tenant_shift: room.slots.next_power_of_two().trailing_zeros(),
+            subgroup,
             own_words,
             window_words,
         }
@@ -94,10 +97,16 @@ impl Layout {
         self.announcement(0) as u32 + if self.tenants > 1 { told + others } else { 0 }
     }
 
+    /// Where the host says that a slot is to be cancelled.
+    #[inline]
+    pub fn cancel(&self, slot: u32) -> usize {
+        self.io_answer(self.slots) + slot as usize
+    }
+
     /// First word of the announcement at a position.
     #[inline]
     pub fn announcement(&self, position: u32) -> usize {
-        self.io_answer(self.slots) + (ANNOUNCE_WORDS * (position & ((1 << self.shift) - 1))) as usize
+        self.cancel(self.slots) + (ANNOUNCE_WORDS * (position & ((1 << self.shift) - 1))) as usize
     }
 
     /// First word of a tenant's record.
@@ -155,7 +164,8 @@ impl Layout {
     }
 
     pub fn state_words(&self) -> u32 {
-        let saved = SAVED_WORDS * self.slots;
+        // What each slot saves, and the areas of those that give way.
+        let saved = SAVED_WORDS * self.slots + SAVE_AREAS * SAVE_WORDS * (1 + self.subgroup);
         let own = STATE_BATCHES + self.slots + READY_QUEUES * (READY_WORDS << self.shift) + saved;
         // Whose each slot is, what is known of each tenant, and the lists.
         let lists = PRIORITY_LEVELS << self.list_shift();

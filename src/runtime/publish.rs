@@ -35,7 +35,7 @@ impl Shared {
     fn own(self: &Arc<Self>, slot: u32, state: JobState) -> Job {
         let state = Arc::new(state);
         self.owners[slot as usize].job.store(Some(state.clone()));
-        Job { state, shared: self.clone() }
+        Job { state, slot, shared: self.clone() }
     }
 
     /// Publishes a tenant's batch and its fence, whole.

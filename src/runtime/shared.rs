@@ -39,6 +39,8 @@ pub(crate) struct Owner {
     /// Its level and its tenant, for when it is published again.
     pub level: AtomicU32,
     pub tenant: AtomicU32,
+    /// The device was told to cancel it. Changed under the lock of the submission end.
+    pub cancelled: AtomicBool,
 }
 
 /// The producer's end of the submission queues.
@@ -47,6 +49,8 @@ pub(crate) struct Submission {
     pub positions: Box<[PerLevel]>,
     /// Position of the next announcement.
     pub announced: u32,
+    /// Slots that are marked to be cancelled, ended or not.
+    pub cancels: u32,
     /// Slots that this end may use at once.
     pub slab: Slab,
     /// Nothing is taken any more.

@@ -12,7 +12,7 @@ use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
 use super::slab::{LEVELS, PerLevel};
 use crate::kernel::{IO, is_wide};
-use crate::protocol::abi::live::TENANT_REVOKED;
+use crate::protocol::abi::live::{COMMAND_CANCELS, TENANT_REVOKED};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
 use crate::protocol::abi::slot::{OPCODE_WORD, PRIORITY_LEVELS, PRIORITY_NORMAL, PRIORITY_WORD, SLOT_WORDS};
 use crate::protocol::live;
@@ -164,6 +164,11 @@ impl Shared {
         let seat = &self.tenancy.seats[tenant as usize];
         seat.outstanding.fetch_add(count, Ordering::Relaxed);
         seat.published.fetch_add(count.into(), Ordering::Relaxed);
+        for entry in entries {
+            if self.owners[entry.slot as usize].cancelled.load(Ordering::Relaxed) {
+                self.revive(submission, entry.slot);
+            }
+        }
         if self.layout.tenants > 1 {
             entries
                 .iter()
@@ -194,6 +199,34 @@ impl Shared {
         }
         self.buffers.flush_entries();
         self.published(entries.len() as u64);
+    }
+
+    /// Marks a slot to be cancelled, unless it `has_ended`. A slot is published anew only under the lock that is held
+    /// here, so the mark cannot come to mean the next one.
+    pub fn cancel(&self, slot: u32, has_ended: impl Fn() -> bool) {
+        let mut submission = lock(&self.submission);
+        let owner = &self.owners[slot as usize];
+        if has_ended() || owner.cancelled.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        submission.cancels += 1;
+        self.tell_cancelled(&submission, slot, 1);
+    }
+
+    /// The slot's next life: it is not to be cancelled.
+    #[cold]
+    fn revive(&self, submission: &mut Submission, slot: u32) {
+        self.owners[slot as usize].cancelled.store(false, Ordering::Relaxed);
+        submission.cancels -= 1;
+        self.tell_cancelled(submission, slot, 0);
+    }
+
+    fn tell_cancelled(&self, submission: &Submission, slot: u32, mark: u32) {
+        let words = self.buffers.submission_words();
+        words[self.layout.cancel(slot)].store(mark, Ordering::Relaxed);
+        self.buffers.publish_fence();
+        words[COMMAND_CANCELS as usize].store(submission.cancels, Ordering::Release);
+        self.buffers.flush_entries();
     }
 
     /// The first of each level comes last: behind it the device finds the others.
