@@ -110,14 +110,6 @@ void count_claims(bool mine, uint level) {
         atomicAdd(control[PRIORITY_FAIRNESS_BASE + level], claims, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
-#ifdef WITH_IO
-void count_resumed(bool resumed) {
-    uint count = subgroupBallotBitCount(subgroupBallot(resumed));
-    if (count != 0 && gl_SubgroupInvocationID == 0)
-        atomicAdd(state[STATE_RESUMED], count, SCOPE, 0, gl_SemanticsRelaxed);
-}
-#endif
-
 // Executes the claimed entries, one a lane, and delivers what ended. Counters follow the completions:
 // they are never ahead of them, and the host does not wait for them.
 // They came by a queue of `level`; `again` says that they were claimed before, and left.
@@ -154,7 +146,7 @@ void serve(Claim c, uint level, bool again) {
     lanes = lanes && !wide && !transfers;
     uint has = (lanes ? HAS_LANES : 0) | (lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
                (lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
-               (transfers ? HAS_TRANSFERS : 0) | (mine && (entry & ENTRY_RESUMED) != 0 ? HAS_RESUMED : 0) |
+               (transfers ? HAS_TRANSFERS : 0) |
                (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
                (mine && batch != 0 ? HAS_BATCHES : 0);
     has = subgroupOr(has);
@@ -189,9 +181,6 @@ void serve(Claim c, uint level, bool again) {
         }
     }
 
-#ifdef WITH_IO
-    if ((has & HAS_RESUMED) != 0) count_resumed(mine && !again && (entry & ENTRY_RESUMED) != 0);
-#endif
 #ifdef WITH_CONTINUATION
     if ((has & (HAS_TRANSFERS | HAS_WIDE)) != 0) {
         bool ready = mine && o.fault == PENDING_READY;
@@ -214,14 +203,10 @@ void serve(Claim c, uint level, bool again) {
     if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
 }
 
-// Completes a SHUTDOWN once every other claimed slot has ended.
+// Completes a SHUTDOWN once every other slot has ended.
 void finish_draining() {
     uint slot = load_relaxed_state(STATE_DRAINING);
-    uint ended = load_relaxed_state(STATE_TAIL) + load_relaxed_state(STATE_RESUMED);
-    uint claimed = load_relaxed_state(STATE_HEADS) + load_relaxed_state(STATE_HEADS + 1) +
-                   load_relaxed_state(STATE_HEADS + 2) + load_relaxed_state(STATE_HEADS + 3) +
-                   load_relaxed_state(STATE_HEADS + 4);
-    bool last = ended + 1 == claimed;
+    bool last = load_relaxed_state(STATE_TAIL) + 1 == load_relaxed_submission(COMMAND_CLOSED_AT);
     bool won = false;
     if (last && slot != 0 && slot != DRAINED && gl_SubgroupInvocationID == 0)
         won = atomicCompSwap(state[STATE_DRAINING], slot, DRAINED, SCOPE, 0, gl_SemanticsRelaxed, 0,
@@ -261,7 +246,8 @@ void main() {
 #ifdef WITH_TENANTS
         if (stay && w.told) {
             take_announcements();
-            reconsider();
+            // What is left of the budget may not be enough for a claim.
+            if (reconsider()) w.levels = 0;
         }
 #endif
         if (stay && w.levels != 0) {

@@ -108,8 +108,9 @@ void take_announcements() {
     enlist(mine, t, level);
 }
 
-// The host has changed what tenants may do: those that have work are entered in the lists again.
-void reconsider() {
+// The host has changed what tenants may do: those that have work are entered in the lists again. True if this
+// worker did, which takes many loop turns.
+bool reconsider() {
     uint asked = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_RECONSIDER));
     uint before = subgroupBroadcastFirst(load_relaxed_state(STATE_RECONSIDERED));
     bool won = false;
@@ -129,6 +130,7 @@ void reconsider() {
         i += gl_SubgroupSize;
         charge(1);
     }
+    return n != 0;
 }
 
 // Takes up to `wanted` credits of a tenant, and returns how many it had. The system tenant needs none.
@@ -176,7 +178,9 @@ Claim visit(uint level, uint waiting, uint most) {
     uint tenants = min(min(found, most), max(run_length(wide), 1));
     bool alone = subgroupBroadcastFirst(wide);
     uint room = min(gl_SubgroupSize, most);
-    uint shift = tenants == 0 || alone ? 0 : min(findMSB(room / tenants), 5);
+    // Beside one that has a wide slot next the others get no more in a round than it: one.
+    bool narrow = !subgroupAny(wide && lane < found);
+    uint shift = tenants == 0 || !narrow ? 0 : min(findMSB(room / tenants), 5);
     bool won = false;
     if (lane == 0 && tenants != 0 && reserve_turns(level, waiting, tenants << shift))
         won = atomicCompSwap(state[STATE_LISTED_HEADS + level], head, head + tenants, SCOPE, 0, gl_SemanticsRelaxed,
@@ -189,10 +193,16 @@ Claim visit(uint level, uint waiting, uint most) {
     uint flags = tenant_record_word(t, TENANT_FLAGS);
     bool admitted = tenant_admitted(t, flags);
     bool paused = admitted && (flags & TENANT_PAUSED) != 0;
-    uint deficit = load_relaxed_state(at + TENANT_DEFICIT) + (tenant_record_word(t, TENANT_QUANTUM) << shift);
-    deficit = min(deficit, gl_SubgroupSize << 8);
+    uint quantum = max(tenant_record_word(t, TENANT_QUANTUM), 1);
+    uint deficit = load_relaxed_state(at + TENANT_DEFICIT) + (quantum << shift);
     uint may = own && !paused ? min(there, 1u << shift) : 0;
-    uint wanted = admitted ? min(may, deficit >> 8) : may;
+    // Where nobody may claim yet, and all are in sight, as many rounds at once as the nearest needs.
+    uint missing = ONE_CLAIM - min(deficit, ONE_CLAIM);
+    uint rounds = subgroupMin(may == 0 ? 0xFFFFFFFF : admitted ? (missing + quantum - 1) / quantum : 0);
+    bool in_sight = load_relaxed_state(STATE_LISTED_TAILS + level) - head <= found;
+    if (subgroupBroadcastFirst(in_sight) && rounds != 0xFFFFFFFF) deficit += rounds * quantum;
+    deficit = min(deficit, gl_SubgroupSize * ONE_CLAIM);
+    uint wanted = admitted ? min(may, deficit / ONE_CLAIM) : may;
     uint granted = wanted;
     if (own && admitted && wanted != 0) granted = take_credits(t, wanted);
     bool throttled = own && wanted != 0 && granted == 0;
@@ -222,13 +232,12 @@ Claim visit(uint level, uint waiting, uint most) {
     uint mine_first = lane << shift;
     uint taken = own ? min(granted, min(findLSB((ends[(mine_first >> 5) & 3] >> (mine_first & 31)) & mask), 32u)) : 0;
     v.count = subgroupAdd(taken);
-    if (lane == 0 && v.count != 0) atomicAdd(state[STATE_HEADS + level], v.count, SCOPE, 0, gl_SemanticsRelaxed);
 
     if (own) {
         if (granted != taken && admitted) give_credits_back(t, granted - taken);
         atomicStore(state[at + TENANT_CLAIMED], claimed + taken, SCOPE, 0, gl_SemanticsRelaxed);
         bool empty = taken == there;
-        uint left = empty || !admitted ? 0 : deficit - min(deficit, taken << 8);
+        uint left = empty || !admitted ? 0 : deficit - min(deficit, taken * ONE_CLAIM);
         atomicStore(state[at + TENANT_DEFICIT], left, SCOPE, 0, gl_SemanticsRelaxed);
         if (throttled) {
             uint slot = load_relaxed_submission(tenant_entry(t, level, claimed)) & ENTRY_SLOT_MASK;

@@ -306,6 +306,8 @@ pub mod live {
         COMMAND_RECONSIDER = 2;
         /// Host to device: how many slots it wants cancelled.
         COMMAND_CANCELS = 3;
+        /// Host to device, before SHUTDOWN: how many slots are published in all, it and those with it included.
+        COMMAND_CLOSED_AT = 4;
         /// Words of the command line; the submission queues follow.
         COMMAND_WORDS = 16;
         /// Words of a worker's heartbeat line: beats, slot held plus one.
@@ -320,8 +322,6 @@ pub mod live {
         STATE_DRAINING = 32;
         /// Device-local state: IO requests made so far.
         STATE_IO_ASKED = 48;
-        /// Device-local state: entries of the submission queues that were resumed slots.
-        STATE_RESUMED = 64;
         /// Device-local state: position of the next claim from each ready queue.
         STATE_READY_HEADS = 80;
         /// Device-local state: entries put into each ready queue so far.
@@ -375,8 +375,10 @@ pub mod live {
         TENANT_WINDOW_END = 2;
         /// Record: a bit for each opcode that it may use, see `protocol::tenant`.
         TENANT_OPCODES = 3;
-        /// Record: its part of the largest weight, in 256ths.
+        /// Record: its part of the largest weight, as a part of ONE_CLAIM.
         TENANT_QUANTUM = 4;
+        /// One claim, in quanta and deficits.
+        ONE_CLAIM = 65_536;
         /// Flag: its slots are executed, if the mask table says so too.
         TENANT_ADMITTED = 1;
         /// Flag: nothing of it is claimed.
@@ -395,7 +397,7 @@ pub mod live {
         TENANT_CLAIMED = 1;
         /// Not 0 while it is in the level's list, or with a worker.
         TENANT_LISTED = 2;
-        /// What it may claim beyond its quantum, in 256ths.
+        /// What it may claim beyond its quantum, in parts of ONE_CLAIM.
         TENANT_DEFICIT = 3;
         /// Behind the levels: STATE_REFILLS when it was last given credits.
         TENANT_REFILLED = 20;

@@ -28,7 +28,11 @@ impl Shared {
         let job = self.own(slot, JobState::default());
         self.write_slot(&entry, words);
         self.publish(&mut submission, tenant, &[entry], 0);
-        submission.closed |= class.last && tenant == 0;
+        if class.last && tenant == 0 {
+            submission.closed = true;
+            drop(submission);
+            self.end_pauses();
+        }
         Ok(job)
     }
 
@@ -70,8 +74,12 @@ impl Shared {
         let announced = &self.buffers.submission_words()[self.layout.batch_count(fence_slot)];
         announced.store(count as u32, Ordering::Relaxed);
         self.publish(&mut submission, tenant, &entries, fence_slot + 1);
-        submission.closed |= tenant == 0 && entries.iter().any(|entry| entry.class.last);
+        let last = tenant == 0 && entries.iter().any(|entry| entry.class.last);
+        submission.closed |= last;
         drop(submission);
+        if last {
+            self.end_pauses();
+        }
         Ok(Batch { jobs, fence, value })
     }
 }

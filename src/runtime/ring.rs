@@ -196,6 +196,9 @@ impl Ring {
         submission.closed |= last;
         drop(submission);
         self.pushed.clear();
+        if last {
+            self.shared.end_pauses();
+        }
         Ok(())
     }
 

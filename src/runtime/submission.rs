@@ -12,7 +12,7 @@ use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
 use super::slab::{LEVELS, PerLevel};
 use crate::kernel::{IO, is_wide};
-use crate::protocol::abi::live::{COMMAND_CANCELS, TENANT_REVOKED};
+use crate::protocol::abi::live::{COMMAND_CANCELS, COMMAND_CLOSED_AT, TENANT_REVOKED};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
 use crate::protocol::abi::slot::{OPCODE_WORD, PRIORITY_LEVELS, PRIORITY_NORMAL, PRIORITY_WORD, SLOT_WORDS};
 use crate::protocol::live;
@@ -173,6 +173,12 @@ impl Shared {
             entries
                 .iter()
                 .for_each(|entry| self.owners[entry.slot as usize].tenant.store(tenant, Ordering::Relaxed));
+        }
+        if tenant == 0 && entries.iter().any(|entry| entry.class.last) {
+            // Nothing follows: SHUTDOWN is to end when so many have.
+            let all = self.published.load(Ordering::Relaxed) as u32;
+            let word = &self.buffers.submission_words()[COMMAND_CLOSED_AT as usize];
+            word.store(all.wrapping_add(count), Ordering::Relaxed);
         }
         self.buffers.publish_fence();
         if let Some(storage) = &self.storage {

@@ -176,6 +176,13 @@ impl Shared {
         self.wake_launcher();
     }
 
+    /// After SHUTDOWN, which waits for all that is published: nothing is paused any more.
+    pub fn end_pauses(&self) {
+        let paused = |(_, seat): &(u32, &Seat)| seat.has(TENANT_PAUSED);
+        let paused: Vec<u32> = (0..).zip(&self.tenancy.seats).filter(paused).map(|(id, _)| id).collect();
+        paused.into_iter().for_each(|id| self.set_tenant_flags(id, 0, TENANT_PAUSED));
+    }
+
     /// Tells the device what a tenant may do, and what part of the largest weight each has.
     pub fn write_tenants(&self) {
         if self.layout.tenants == 1 {
@@ -186,7 +193,7 @@ impl Shared {
         let held = |(_, seat): &(&Terms, &Seat)| seat.held.load(Ordering::Acquire);
         let largest = terms.iter().zip(seats).filter(held).map(|(terms, _)| terms.weight).max().unwrap_or(1);
         for (id, (terms, seat)) in (0..).zip(terms.iter().zip(seats)) {
-            let quantum = (256 * terms.weight / largest.max(1)).clamp(1, 256);
+            let quantum = (ONE_CLAIM * terms.weight / largest.max(1)).clamp(1, ONE_CLAIM);
             self.write_tenant_word(id, TENANT_WINDOW, terms.window.start);
             self.write_tenant_word(id, TENANT_WINDOW_END, terms.window.end);
             self.write_tenant_word(id, TENANT_OPCODES, terms.opcodes);

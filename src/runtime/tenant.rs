@@ -205,9 +205,12 @@ impl Tenant {
         Ring::new(self.shared.clone(), self.id, depth)
     }
 
-    /// Claims nothing of it any more until [`resume`](Self::resume); what is claimed ends.
+    /// Claims nothing of it any more until [`resume`](Self::resume); what is claimed ends. SHUTDOWN, which waits for
+    /// all that is published, ends all pauses.
     pub fn pause(&self) {
-        self.shared.set_tenant_flags(self.id, TENANT_PAUSED, 0);
+        if !lock(&self.shared.submission).closed {
+            self.shared.set_tenant_flags(self.id, TENANT_PAUSED, 0);
+        }
     }
 
     /// Goes on after [`pause`](Self::pause).
