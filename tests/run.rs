@@ -83,7 +83,7 @@ fn wanted(mode: &str, driver: &Value, file: &Value) -> Value {
         ]);
         let ended = twin.run_batch(&slots, &fence);
         let slots: Vec<Value> = ended.slots.iter().map(slot).collect();
-        batches.push(json!({"epoch": ended.fence.ok(), "slots": slots}));
+        batches.push(json!({"tenant": "system", "epoch": ended.fence.ok(), "slots": slots}));
     }
     let bytes: Vec<u8> = twin.debug_log().iter().flat_map(|word| word.to_le_bytes()).collect();
     let log = try_read_debug_log(&bytes).expect("a log");
@@ -95,6 +95,7 @@ fn wanted(mode: &str, driver: &Value, file: &Value) -> Value {
         "mode": mode,
         "driver": driver,
         "batches": batches,
+        "tenants": [],
         "control": {
             "done_count": control[DONE_COUNT as usize],
             "fault_count": control[FAULT_COUNT as usize],
@@ -200,10 +201,106 @@ fn the_text_names_every_slot() {
     }
 }
 
+/// How a slot ended: its result, or its fault's name.
+fn ended(slot: &Value) -> Value {
+    if slot["fault"].is_null() { slot["result"].clone() } else { slot["fault"].clone() }
+}
+
+#[test]
+fn tenants_share_the_kernel() {
+    // The first tenant's window begins behind the observables, at word 168.
+    let file = json!({
+        "observables": 8,
+        "tenants": [
+            {"name": "a", "window": 4, "weight": 3},
+            {"name": "b", "window": 2, "opcodes": ["NOP", "ATOMIC_ADD", 7, "PRINTF"], "credits": 2},
+            {"name": "none", "credits": 0}
+        ],
+        "batches": [
+            {"slots": [{"op": "STORE_U32", "args": [7, 161]}]},
+            {"slots": [
+                {"op": "STORE_U32", "args": [5, 169], "tenant": "a", "priority": "critical"},
+                {"op": "STORE_U32", "args": [5, 161], "tenant": 1},
+                {"op": "STORE_U32", "args": [5, 172], "tenant": 1, "priority": "Low"},
+                {"op": "PRINTF", "args": [1, 2, 3, 4], "tenant": "a"}
+            ]},
+            {"slots": [
+                {"op": "ATOMIC_ADD", "args": [9, 173], "tenant": 2},
+                {"op": "STORE_U32", "args": [9, 173], "tenant": 2},
+                {"op": "NOP", "tenant": "b", "priority": 5},
+                {"op": "NOP", "tenant": "b", "priority": 4_294_967_295_u32},
+                {"op": "NOP", "tenant": "b", "priority": 4}
+            ]},
+            {"slots": [{"op": "NOP", "tenant": "none"}]},
+            {"slots": [{"op": "LOAD_U32", "args": [169, 2], "tenant": "system"}]}
+        ]
+    });
+    let log = |records: Value| json!({"records": records, "lost": 0});
+    for mode in MODES {
+        let (got, message) = answer(mode, &file);
+        let batches = got["batches"].as_array().expect("batches");
+        let batch = |batch: &Value| {
+            let slots: Vec<_> = batch["slots"].as_array().expect("slots").iter().map(ended).collect();
+            json!([batch["tenant"], batch["epoch"], slots])
+        };
+        assert_eq!(
+            batches.iter().map(batch).collect::<Vec<_>>(),
+            [
+                json!(["system", 1, [0]]),
+                json!(["a", 2, [0, "BAD_OPERAND", "BAD_OPERAND", 1]]),
+                json!(["b", 3, [0, "UNAUTHORIZED", "BAD_OPERAND", "BAD_OPERAND", 0]]),
+                json!(["none", null, ["OUT_OF_CREDITS"]]),
+                json!(["system", 4, [5]]),
+            ],
+            "{mode}: {message}"
+        );
+        let mut tenants = got["tenants"].clone();
+        for tenant in tenants.as_array_mut().expect("tenants") {
+            // How often depends on when the workers look.
+            let throttled = tenant["throttled"].take().as_u64();
+            assert!(
+                throttled.is_some_and(|throttled| throttled == 0 || tenant["id"] == 2),
+                "{mode}: {tenant}"
+            );
+        }
+        let printed = json!([{"fmt_id": 1, "args": [2, 3, 4]}]);
+        assert_eq!(
+            tenants,
+            json!([
+                {"id": 1, "name": "a", "published": 5, "done": 3, "faults": 2, "throttled": null,
+                 "window": {"first": 168, "words": [0, 5, 0, 0]}, "debug_log": log(printed)},
+                {"id": 2, "name": "b", "published": 6, "done": 3, "faults": 3, "throttled": null,
+                 "window": {"first": 172, "words": [0, 9]}, "debug_log": log(json!([]))},
+                {"id": 3, "name": "none", "published": 2, "done": 0, "faults": 2, "throttled": null,
+                 "window": {"first": 168, "words": []}, "debug_log": log(json!([]))},
+            ]),
+            "{mode}"
+        );
+        assert_eq!(got["control"]["observables"], json!([0, 7, 5, 0, 0, 0, 0, 0]), "{mode}");
+        assert_eq!(got["debug_log"], log(json!([])), "{mode}");
+    }
+    let output = run(&[], &file.to_string());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "2  of a",
+        "tenant 2, b: 6 published, 3 done, 3 faults",
+        "from 168 on, that are not 0: [1]=5",
+        "format 1: 2 3 4",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
 #[test]
 fn bad_files_are_refused_with_line_and_column() {
     let slot = |slot: &str| format!("{{\"batches\": [{{\"slots\": [\n{slot}\n]}}]}}");
     let many = |element: &str, count| vec![element; count].join(",");
+    let tenants = |list: &str| format!("{{\"tenants\": [{list}], \"batches\": []}}");
+    let mixed = |slots: &str| {
+        format!(
+            "{{\"tenants\": [{{\"name\": \"a\"}}, {{\"name\": \"b\"}}],\n \"batches\": [{{\"slots\": [{{\"op\": {slots}}}]}}]}}"
+        )
+    };
     let cases = [
         (String::new(), "line 1 column 0"),
         ("{".into(), "line 1 column 1"),
@@ -234,7 +331,47 @@ fn bad_files_are_refused_with_line_and_column() {
         (slot("{\"op\": -1}"), "line 2 column 9"),
         (slot("{\"op\": 1.5}"), "line 2 column 10"),
         (slot("{\"op\": null}"), "the name of an opcode"),
-        (slot("{\"op\": 0, \"tenant\": 1}"), "unknown field `tenant`"),
+        (slot("{\"op\": 0, \"priority\": \"urgent\"}"), "no priority \"urgent\""),
+        (slot("{\"op\": 0, \"priority\": \"urgent\"}"), "line 2 column 30"),
+        (slot("{\"op\": 0, \"priority\": 4294967296}"), "the name of a priority level"),
+        (slot("{\"op\": 0, \"tenant\": 1}"), "there is no tenant 1"),
+        (slot("{\"op\": 0, \"tenant\": 1}"), "line 2 column 21"),
+        (slot("{\"op\": 0, \"tenant\": \"a\"}"), "there is no tenant \"a\""),
+        (slot("{\"op\": 0, \"tenant\": [1]}"), "the name of a tenant, or its number"),
+        (slot("{\"op\": 0, \"tenant\": -1}"), "line 2 column 23"),
+        (tenants("{\"name\": \"a\"}, {\"name\": \"a\"}"), "another tenant \"a\" at line 1 column 38"),
+        (tenants("{\"name\": \"system\"}"), "another tenant \"system\" at line 1 column 23"),
+        (tenants("{}"), "missing field `name`"),
+        (tenants("[\"a\"]"), "sequence, expected an object at line 1 column"),
+        (tenants("{\"name\": \"a\", \"slots\": 1}"), "unknown field `slots`"),
+        (tenants("{\"name\": \"a\", \"window\": -1}"), "line 1 column 39"),
+        (
+            tenants("{\"name\": \"a\", \"window\": 1048577}"),
+            "have 1048577 words; at most 1048576 fit at line 1 column 38",
+        ),
+        (
+            tenants("{\"name\": \"a\", \"window\": 1048576},\n {\"name\": \"b\", \"window\": 1}"),
+            "have 1048577 words; at most 1048576 fit at line 2 column 26",
+        ),
+        (tenants(&many("{\"name\": \"a\", \"window\": 4294967295}", 1)), "have 4294967295 words"),
+        (tenants("{\"name\": \"a\", \"credits\": 2147483648}"), "2147483648 credits are too many"),
+        (tenants("{\"name\": \"a\", \"weight\": 0}"), "a weight is 1 to 100, not 0"),
+        (tenants("{\"name\": \"a\", \"weight\": 101}"), "a weight is 1 to 100, not 101"),
+        (tenants("{\"name\": \"a\", \"opcodes\": [\"NOOP\"]}"), "no opcode \"NOOP\""),
+        (tenants(&many("{\"name\": \"a\"}", 1024)), "expected at most 1023 tenants"),
+        (
+            mixed("0, \"tenant\": \"a\"}, {\"op\": 0, \"tenant\": \"b\""),
+            "one tenant's; this one is another's",
+        ),
+        (mixed("0, \"tenant\": \"a\"}, {\"op\": 0, \"tenant\": \"b\""), "line 2 column 71"),
+        (mixed("0, \"tenant\": \"a\"}, {\"op\": 0"), "one tenant's; this one is another's"),
+        (mixed("0}, {\"op\": 0, \"tenant\": 2"), "one tenant's; this one is another's"),
+        (mixed("0, \"tenant\": 3"), "no tenant 3; \"tenants\" has 2"),
+        (mixed("0, \"tenant\": \"c\""), "no tenant \"c\" in \"tenants\""),
+        (
+            mixed(&many("0, \"tenant\": 1", 65_536).replace(",0", "}, {\"op\": 0")),
+            "at most 65535 slots beside the fence",
+        ),
         (slot("{\"op\": 0, \"args\": [0,0,0,0,0,0,0,0,0,0,0,0,0]}"), "at most 12 numbers"),
         (slot("{\"op\": 0, \"args\": [\"1\"]}"), "line 2 column"),
         (slot("{\"op\": 0, \"args\": [], \"ops\": []}"), "not both"),

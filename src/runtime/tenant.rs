@@ -14,7 +14,7 @@ use super::tenancy::Terms;
 use super::tenants::Tenants;
 use super::transfer::{download, upload};
 use super::{Runtime, SubmitError};
-use crate::descriptor::{BatchDescriptor, EncodeSlot};
+use crate::descriptor::{BatchDescriptor, EncodeSlot, EncodedBatch};
 use crate::protocol::abi::live::*;
 use crate::protocol::tenant::{ALL_OPCODES, opcode_bits};
 
@@ -194,7 +194,15 @@ impl Tenant {
     /// # Errors
     /// As [`Runtime::submit_batch`], and [`RuntimeError::Revoked`].
     pub fn submit_batch(&self, batch: &BatchDescriptor) -> Result<Batch, SubmitError> {
-        Ok(self.shared.publish_batch(self.id, &batch.encode()?)?)
+        Ok(self.submit_encoded(&batch.encode()?)?)
+    }
+
+    /// Publishes a batch whose words are encoded already, well or not: the device checks them.
+    ///
+    /// # Errors
+    /// As [`submit_batch`](Self::submit_batch).
+    pub fn submit_encoded(&self, batch: &EncodedBatch) -> Result<Batch, RuntimeError> {
+        self.shared.publish_batch(self.id, batch)
     }
 
     /// A submission and completion pair for one thread, of this tenant's slots.

@@ -90,7 +90,7 @@ pub enum Trouble {
     File { name: String, error: io::Error },
     /// A file that does not say what it must; the error tells line and column.
     #[error("{name}: {error}")]
-    Json { name: String, error: serde_json::Error },
+    BadFile { name: String, error: Box<dyn std::error::Error> },
     /// A table of a file that the device does not take.
     #[error("{name}: the table at line {line} column {column}: {error}")]
     Table { name: String, line: usize, column: usize, error: RuntimeError },

@@ -3,21 +3,20 @@
 //! Everything is checked while it is read, so that every complaint has a line and a column: what this
 //! module accepts can be published, if the device has the memory for its tables.
 
-use std::fmt;
-
 use ringfence::descriptor::{
     BuiltinOpcode, EncodeSlot, EncodedBatch, PackedOpDescriptor, SlotDescriptor, SlotOpcode,
 };
+use ringfence::observe::LEVEL_NAMES;
 use ringfence::protocol::abi::live::MAX_RESOURCES;
 use ringfence::protocol::{
-    ARGS_PER_SLOT, MAX_ENCODED_OBSERVABLE_SLOTS, MAX_ENCODED_RING_SLOTS, PRIORITY_NORMAL, SlotWords, opcode,
-    slot,
+    ARGS_PER_SLOT, MAX_ENCODED_OBSERVABLE_SLOTS, MAX_ENCODED_RING_SLOTS, PRIORITY_NORMAL, PRIORITY_WORD,
+    SlotWords, opcode, slot,
 };
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
-use serde_json::value::RawValue;
 
-use super::strict::{AtMost, Listed, Object};
+use super::place::place;
+use super::strict::{AtMost, Listed, NameOrNumber, Named, Object};
+use super::tenants::{self, Tenant, Tenants, Whose};
 
 /// Observables where the file does not say.
 const OBSERVABLES: u32 = 64;
@@ -28,6 +27,7 @@ const OBSERVABLES: u32 = 64;
 pub struct Program {
     pub observables: u32,
     pub tables: Vec<Vec<u32>>,
+    pub tenants: Vec<Tenant>,
     pub batches: Vec<Batch>,
 }
 
@@ -38,6 +38,8 @@ struct ProgramFields {
     observables: Observables,
     #[serde(default)]
     tables: AtMost<{ MAX_RESOURCES as usize }, Vec<u32>>,
+    #[serde(default)]
+    tenants: Tenants,
     batches: Vec<Batch>,
 }
 
@@ -47,23 +49,37 @@ fn default_observables() -> Observables {
 
 impl From<Object<ProgramFields>> for Program {
     fn from(Object(fields): Object<ProgramFields>) -> Self {
-        let ProgramFields { observables: Observables(observables), tables: AtMost(tables), batches } = fields;
-        Self { observables, tables, batches }
+        let Observables(observables) = fields.observables;
+        let (AtMost(tables), AtMost(tenants)) = (fields.tables, fields.tenants);
+        Self { observables, tables, tenants, batches: fields.batches }
     }
 }
 
-/// Where in a file that was read as a [`Program`] one of its tables begins: line and column, from 1.
-pub fn table_place(file: &[u8], table: usize) -> Option<(usize, usize)> {
-    #[derive(Deserialize)]
-    struct Places<'a> {
-        #[serde(borrow)]
-        tables: Vec<&'a RawValue>,
+impl Program {
+    /// The program that a file holds.
+    ///
+    /// # Errors
+    /// What is wrong with it, with line and column.
+    pub fn read(file: &[u8]) -> Result<Self, BadFile> {
+        let mut program: Self = serde_json::from_slice(file)?;
+        match tenants::settle(&mut program) {
+            Ok(()) => Ok(program),
+            Err((steps, message)) => {
+                let (line, column) = place(file, &steps).unwrap_or_default();
+                Err(BadFile::Placed { message, line, column })
+            }
+        }
     }
-    let Places { tables } = serde_json::from_slice(file).ok()?;
-    let before = &file[..tables.get(table)?.get().as_ptr().addr() - file.as_ptr().addr()];
-    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    Some((lines + 1, before.len() - line_start + 1))
+}
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFile {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The parts are well, and do not fit together.
+    #[error("{message} at line {line} column {column}")]
+    Placed { message: String, line: usize, column: usize },
 }
 
 #[derive(Deserialize)]
@@ -88,6 +104,10 @@ impl TryFrom<u32> for Observables {
 #[serde(from = "Object<BatchFields>")]
 pub struct Batch {
     pub slots: Vec<SlotWords>,
+    /// The tenant that publishes it: 0 is the system's, 1 the first of the file's.
+    pub tenant: u32,
+    /// What the slots say of that.
+    pub(super) whose: Vec<Option<Whose>>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +119,8 @@ struct BatchFields {
 
 impl From<Object<BatchFields>> for Batch {
     fn from(Object(BatchFields { slots: AtMost(slots) }): Object<BatchFields>) -> Self {
-        Self { slots: slots.into_iter().map(|slot| slot.0).collect() }
+        let (slots, whose) = slots.into_iter().map(|slot| (slot.words, slot.whose)).unzip();
+        Self { slots, tenant: 0, whose }
     }
 }
 
@@ -117,26 +138,25 @@ impl Batch {
 /// One slot, encoded.
 #[derive(Deserialize)]
 #[serde(try_from = "Object<SlotFields>")]
-struct Slot(SlotWords);
+struct Slot {
+    words: SlotWords,
+    whose: Option<Whose>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SlotFields {
-    op: Op,
+    op: NameOrNumber<Op>,
     args: Option<Words>,
     ops: Option<Vec<Object<InnerFields>>>,
-    #[serde(default = "default_priority")]
-    priority: u32,
-}
-
-fn default_priority() -> u32 {
-    PRIORITY_NORMAL
+    priority: Option<NameOrNumber<Priority>>,
+    tenant: Option<NameOrNumber<Whose>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct InnerFields {
-    op: Op,
+    op: NameOrNumber<Op>,
     #[serde(default)]
     args: Words,
 }
@@ -145,7 +165,8 @@ impl TryFrom<Object<SlotFields>> for Slot {
     type Error = String;
 
     fn try_from(Object(fields): Object<SlotFields>) -> Result<Self, String> {
-        let SlotFields { op: Op(op), args, ops, priority } = fields;
+        let SlotFields { op: NameOrNumber(Op(op)), args, ops, priority, tenant } = fields;
+        let priority = priority.map_or(PRIORITY_NORMAL, |NameOrNumber(Priority(priority))| priority);
         let words = match (args, ops) {
             (Some(_), Some(_)) => return Err(r#"a slot has "args" or "ops", not both"#.into()),
             (None, Some(_)) if op != opcode::PACKED_SLOT => {
@@ -156,14 +177,14 @@ impl TryFrom<Object<SlotFields>> for Slot {
             (args, None) => raw(op, &args.unwrap_or_default().0),
         };
         let mut words = words;
-        words[ringfence::protocol::PRIORITY_WORD as usize] = priority;
-        Ok(Self(words))
+        words[PRIORITY_WORD as usize] = priority;
+        Ok(Self { words, whose: tenant.map(|NameOrNumber(whose)| whose) })
     }
 }
 
 fn packed(ops: &[Object<InnerFields>]) -> Result<SlotWords, String> {
     let inner = |Object(fields): &Object<InnerFields>| {
-        let Op(value) = fields.op;
+        let NameOrNumber(Op(value)) = fields.op;
         let opcode = BuiltinOpcode::from_value(value).map_or(SlotOpcode::Custom(value), SlotOpcode::Builtin);
         PackedOpDescriptor::new(opcode, &fields.args.0)
     };
@@ -179,38 +200,39 @@ fn raw(op: u32, args: &[u32]) -> SlotWords {
 }
 
 /// An opcode: a name of the protocol, or any 32-bit number.
-struct Op(u32);
+pub struct Op(pub u32);
 
-impl<'de> Deserialize<'de> for Op {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OpVisitor)
+impl Named for Op {
+    const EXPECTED: &str = "the name of an opcode, or its number below 2^32";
+
+    fn named(name: &str) -> Result<Self, String> {
+        let opcode = BuiltinOpcode::from_name(name);
+        opcode.map(|opcode| Self(opcode.value())).ok_or_else(|| {
+            let names: Vec<_> = BuiltinOpcode::ALL.iter().map(|opcode| opcode.name()).collect();
+            format!("there is no opcode {name:?}; the names are {}, and any number will do", names.join(", "))
+        })
+    }
+
+    fn numbered(number: u32) -> Self {
+        Self(number)
     }
 }
 
-struct OpVisitor;
+/// A priority word: the name of a level, or any number, so that what the kernel says to it can be tried.
+struct Priority(u32);
 
-impl Visitor<'_> for OpVisitor {
-    type Value = Op;
+impl Named for Priority {
+    const EXPECTED: &str = "the name of a priority level, or a number below 2^32";
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of an opcode, or its number below 2^32")
+    fn named(name: &str) -> Result<Self, String> {
+        let level = LEVEL_NAMES.iter().position(|level| level.eq_ignore_ascii_case(name));
+        level
+            .map(|level| Self(level as u32))
+            .ok_or_else(|| format!("there is no priority {name:?}; the names are {}", LEVEL_NAMES.join(", ")))
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> Result<Op, E> {
-        match BuiltinOpcode::from_name(name) {
-            Some(opcode) => Ok(Op(opcode.value())),
-            None => {
-                let names: Vec<_> = BuiltinOpcode::ALL.iter().map(|opcode| opcode.name()).collect();
-                Err(E::custom(format_args!(
-                    "there is no opcode {name:?}; the names are {}, and any number will do",
-                    names.join(", ")
-                )))
-            }
-        }
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Op, E> {
-        u32::try_from(value).map(Op).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+    fn numbered(number: u32) -> Self {
+        Self(number)
     }
 }
 
@@ -227,14 +249,4 @@ impl Listed for Vec<u32> {
 
 impl Listed for Slot {
     const NAME: &str = "slots beside the fence (split the batch)";
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn tables_have_a_place() {
-        let file = b"{\"batches\": [],\n \"tables\": [[1, 2],\n\n  [3], []]}";
-        let places = (0..4).map(|table| super::table_place(file, table));
-        assert_eq!(places.collect::<Vec<_>>(), [Some((2, 13)), Some((4, 3)), Some((4, 8)), None]);
-    }
 }

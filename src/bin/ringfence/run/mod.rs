@@ -2,7 +2,9 @@
 
 mod input;
 mod output;
+mod place;
 mod strict;
+mod tenants;
 
 use std::fs;
 use std::io::{self, Read};
@@ -10,22 +12,32 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ringfence::descriptor::EncodedBatch;
-use ringfence::protocol::{PRIORITY_NORMAL, PRIORITY_WORD, priority_offsets, try_read_debug_log};
-use ringfence::runtime::{Runtime, RuntimeError};
+use ringfence::protocol::{
+    OBSERVABLE_BASE, PRIORITY_NORMAL, PRIORITY_WORD, priority_offsets, try_read_debug_log,
+};
+use ringfence::runtime::{Runtime, RuntimeBuilder, RuntimeError, Tenant};
 
 use crate::common::{self, Ended, Global, Trouble};
 use crate::observing::Observing;
-use input::{Program, table_place};
-use output::{BatchReport, Report};
+use input::Program;
+use output::{BatchReport, Report, TenantReport};
+use place::{Step, place};
+use tenants::SYSTEM;
 
 /// Slots of the slab, unless a batch needs more.
 const SLOTS: u32 = 256;
+/// Slots that a tenant may have on their way, unless a batch needs more.
+const TENANT_SLOTS: u32 = 64;
 
 /// Publish the slots that a JSON file describes, and print what came back.
 ///
 /// The file holds {"observables": N, "tables": [[WORD...]...], "batches": [{"slots": [{"op": NAME or
 /// number, "args": [WORD...]}]}]}; a PACKED_SLOT takes "ops" instead of "args". Each batch ends with a
 /// fence of its own, whose tag 0 goes to observable 0, and the next is published after it.
+///
+/// "tenants": [{"name": NAME, "window": WORDS, "credits": N, "weight": N, "opcodes": [NAME or number...]}] shares
+/// the kernel. A slot is that of its "tenant", a name or the number in that list from 1 on, or the system's; all
+/// slots of a batch are one tenant's. "priority" is critical, high, normal, low, idle, or any number.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The file; `-` is standard input.
@@ -44,8 +56,8 @@ struct File {
 /// Exit code 0 although slots faulted: the faults are the answer.
 pub fn run(global: &Global, args: &Args) -> Ended {
     let file = File::read(&args.file)?;
-    let program = serde_json::from_slice(&file.bytes)
-        .map_err(|error| Trouble::Json { name: file.name.clone(), error })?;
+    let program = Program::read(&file.bytes)
+        .map_err(|error| Trouble::BadFile { name: file.name.clone(), error: error.into() })?;
     common::print(global.json, &execute(global, &args.observing, &file, &program)?)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -74,8 +86,7 @@ fn execute(
     program: &Program,
 ) -> Result<Report, Trouble> {
     let batches: Vec<EncodedBatch> = program.batches.iter().map(|batch| batch.encode()).collect();
-    let runtime =
-        global.builder().level_slots(level_slots(&batches)).observables(program.observables).build()?;
+    let runtime = builder(global, program, &batches).build()?;
     let _observer = observing.attach(&runtime, "run")?;
     // Handles count up from 0 in the order of registration.
     let _tables = program
@@ -84,21 +95,54 @@ fn execute(
         .enumerate()
         .map(|(index, words)| runtime.table(words).map_err(|error| table_trouble(file, index, error)))
         .collect::<Result<Vec<_>, _>>()?;
+    let tenants =
+        program.tenants.iter().map(|tenant| open(&runtime, tenant)).collect::<Result<Vec<_>, _>>()?;
     let mut reports = Vec::with_capacity(batches.len());
-    for (index, batch) in batches.iter().enumerate() {
-        reports.push(match runtime.submit_encoded(batch) {
-            Ok(submitted) => BatchReport::new(&submitted.wait()?),
+    for (index, (batch, whose)) in batches.iter().zip(&program.batches).enumerate() {
+        let tenant = whose.tenant.checked_sub(1).and_then(|index| tenants.get(index as usize));
+        let name = tenant.map_or_else(|| SYSTEM.to_owned(), Tenant::name);
+        let submitted = match tenant {
+            Some(tenant) => tenant.submit_encoded(batch),
+            None => runtime.submit_encoded(batch),
+        };
+        reports.push(match submitted {
+            Ok(submitted) => BatchReport::new(name, &submitted.wait()?),
             Err(RuntimeError::ShutDown) => {
                 common::notice(format_args!(
                     "batch {} was not published: the kernel was shut down before it; its slots are CANCELLED",
                     index + 1
                 ));
-                BatchReport::cancelled(batch.slots.len())
+                BatchReport::cancelled(name, batch.slots.len())
             }
             Err(error) => return Err(error.into()),
         });
     }
-    report(&runtime, reports)
+    report(&runtime, program.observables, &tenants, reports)
+}
+
+/// A runtime with room for all that the file has.
+fn builder(global: &Global, program: &Program, batches: &[EncodedBatch]) -> RuntimeBuilder {
+    let builder = global.builder().level_slots(level_slots(batches)).observables(program.observables);
+    if program.tenants.is_empty() {
+        return builder;
+    }
+    let largest = batches.iter().zip(&program.batches).filter(|(_, whose)| whose.tenant != 0);
+    let largest = largest.map(|(batch, _)| batch.slots.len() as u32 + 1).max();
+    builder
+        .tenants(program.tenants.len() as u32 + 1)
+        .tenant_words(program.tenants.iter().map(|tenant| tenant.window).sum())
+        .tenant_slots(largest.unwrap_or_default().max(TENANT_SLOTS))
+}
+
+fn open(runtime: &Runtime, terms: &tenants::Tenant) -> Result<Tenant, RuntimeError> {
+    let mut builder = runtime.tenant(&terms.name).window(terms.window).weight(terms.weight);
+    if let Some(credits) = terms.credits {
+        builder = builder.credits(credits);
+    }
+    if let Some(opcodes) = &terms.opcodes {
+        builder = builder.opcodes(opcodes);
+    }
+    builder.open()
 }
 
 /// Slots of each level: its usual share of a slab of [`SLOTS`], or what the largest batch needs.
@@ -119,21 +163,39 @@ fn level_slots(batches: &[EncodedBatch]) -> [u32; 5] {
 
 /// The device does not take a table, mostly for its size.
 fn table_trouble(file: &File, index: usize, error: RuntimeError) -> Trouble {
-    match table_place(&file.bytes, index) {
+    match place(&file.bytes, &[Step::Key("tables"), Step::Index(index)]) {
         Some((line, column)) => Trouble::Table { name: file.name.clone(), line, column, error },
         None => error.into(),
     }
 }
 
-fn report(runtime: &Runtime, batches: Vec<BatchReport>) -> Result<Report, Trouble> {
+fn report(
+    runtime: &Runtime,
+    observables: u32,
+    tenants: &[Tenant],
+    batches: Vec<BatchReport>,
+) -> Result<Report, Trouble> {
+    let counters = runtime.snapshot();
     let control = runtime.control()?;
-    let log: Vec<u8> = runtime.debug_log().iter().flat_map(|word| word.to_le_bytes()).collect();
-    let log = try_read_debug_log(&log).map_err(|error| Trouble::Wrong(error.to_string()))?;
+    let words =
+        |range: std::ops::Range<u32>| control.get(range.start as usize..range.end as usize).unwrap_or(&[]);
+    let tenants = tenants.iter().map(|tenant| {
+        let counters = counters.tenants.iter().find(|counters| counters.id == tenant.id());
+        let window = tenant.window();
+        Ok(TenantReport::new(counters, window.start, words(window), log(&tenant.debug_log())?))
+    });
     Ok(Report {
         mode: runtime.mode(),
         driver: common::driver(runtime),
         batches,
-        control: output::Control::new(&control),
-        debug_log: output::Log::new(&log),
+        tenants: tenants.collect::<Result<_, Trouble>>()?,
+        control: output::Control::new(words(0..OBSERVABLE_BASE + observables)),
+        debug_log: log(&runtime.debug_log())?,
     })
+}
+
+fn log(words: &[u32]) -> Result<output::Log, Trouble> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let log = try_read_debug_log(&bytes).map_err(|error| Trouble::Wrong(error.to_string()))?;
+    Ok(output::Log::new(&log))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ringfence::observe::TenantSnapshot;
 use ringfence::protocol::{
     DONE_COUNT, DebugLog, EPOCH, FAULT_COUNT, Fault, FaultCode, METRICS_BASE, METRICS_WORDS, OBSERVABLE_BASE,
 };
@@ -13,29 +14,33 @@ pub struct Report {
     pub mode: Mode,
     pub driver: String,
     pub batches: Vec<BatchReport>,
+    pub tenants: Vec<TenantReport>,
     pub control: Control,
     pub debug_log: Log,
 }
 
 #[derive(Serialize)]
 pub struct BatchReport {
+    /// The tenant that published it.
+    tenant: String,
     /// The fence's result; none when the batch was not published or its fence failed.
     epoch: Option<u64>,
     slots: Vec<SlotReport>,
 }
 
 impl BatchReport {
-    pub fn new(ended: &BatchCompletion) -> Self {
+    pub fn new(tenant: String, ended: &BatchCompletion) -> Self {
         Self {
+            tenant,
             epoch: ended.fence.result(),
             slots: ended.slots.iter().map(|slot| SlotReport::new(*slot)).collect(),
         }
     }
 
     /// A batch that came after the kernel's end.
-    pub fn cancelled(slots: usize) -> Self {
+    pub fn cancelled(tenant: String, slots: usize) -> Self {
         let fault = Fault::new(FaultCode::Cancelled, 0);
-        Self { epoch: None, slots: (0..slots).map(|_| SlotReport::Fault(fault)).collect() }
+        Self { tenant, epoch: None, slots: (0..slots).map(|_| SlotReport::Fault(fault)).collect() }
     }
 }
 
@@ -71,6 +76,35 @@ impl Serialize for SlotReport {
             }
         }
         .serialize(serializer)
+    }
+}
+
+/// A tenant once all batches have ended.
+#[derive(Serialize)]
+pub struct TenantReport {
+    id: u32,
+    name: String,
+    published: u64,
+    done: u64,
+    faults: u64,
+    throttled: u64,
+    window: Window,
+    debug_log: Log,
+}
+
+/// A tenant's words of the control buffer.
+#[derive(Serialize)]
+struct Window {
+    first: u32,
+    words: Vec<u32>,
+}
+
+impl TenantReport {
+    pub fn new(counters: Option<&TenantSnapshot>, first: u32, words: &[u32], debug_log: Log) -> Self {
+        let TenantSnapshot { id, name, published, done, faults, throttled, .. } =
+            counters.cloned().unwrap_or_default();
+        let window = Window { first, words: words.to_vec() };
+        Self { id, name, published, done, faults, throttled, window, debug_log }
     }
 }
 
@@ -122,6 +156,9 @@ impl fmt::Display for Report {
         writeln!(f, "{} mode on {}\n", self.mode, self.driver)?;
         writeln!(f, "batch  slot  status result")?;
         for (index, batch) in self.batches.iter().enumerate() {
+            if !self.tenants.is_empty() {
+                writeln!(f, "{:>5}  of {}", index + 1, batch.tenant)?;
+            }
             for (slot, report) in batch.slots.iter().enumerate() {
                 write!(f, "{:>5} {slot:>5}  ", index + 1)?;
                 match report {
@@ -135,7 +172,20 @@ impl fmt::Display for Report {
             }
         }
         self.control.fmt(f)?;
-        self.debug_log.fmt(f)
+        self.debug_log.fmt(f)?;
+        self.tenants.iter().try_for_each(|tenant| tenant.fmt(f))
+    }
+}
+
+impl fmt::Display for TenantReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, published, done, faults, throttled, window, debug_log } = self;
+        writeln!(
+            f,
+            "\ntenant {id}, {name}: {published} published, {done} done, {faults} faults, {throttled} throttled"
+        )?;
+        words(f, &format!("words of its window, from {} on,", window.first), &window.words)?;
+        debug_log.fmt(f)
     }
 }
 

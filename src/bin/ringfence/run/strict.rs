@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 /// A list of at most `MOST`. Reading ends at the first that is too many, so the complaint has its place.
 pub struct AtMost<const MOST: usize, T>(pub Vec<T>);
@@ -68,5 +68,43 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+/// What a file names, or gives the number of.
+pub trait Named: Sized {
+    /// Both, for messages.
+    const EXPECTED: &str;
+    /// What a name stands for; an error that names what there is.
+    fn named(name: &str) -> Result<Self, String>;
+    fn numbered(number: u32) -> Self;
+}
+
+/// A [`Named`], as it stands in a file.
+pub struct NameOrNumber<T>(pub T);
+
+impl<'de, T: Named> Deserialize<'de> for NameOrNumber<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NameOrNumberVisitor(PhantomData)).map(NameOrNumber)
+    }
+}
+
+struct NameOrNumberVisitor<T>(PhantomData<T>);
+
+impl<T: Named> Visitor<'_> for NameOrNumberVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<T, E> {
+        T::named(name).map_err(E::custom)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<T, E> {
+        u32::try_from(value)
+            .map(T::numbered)
+            .map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
     }
 }
