@@ -338,7 +338,7 @@ fn bad_files_are_refused_with_line_and_column() {
         (slot("{\"op\": 0, \"tenant\": 1}"), "line 2 column 21"),
         (slot("{\"op\": 0, \"tenant\": \"a\"}"), "there is no tenant \"a\""),
         (slot("{\"op\": 0, \"tenant\": [1]}"), "the name of a tenant, or its number"),
-        (slot("{\"op\": 0, \"tenant\": -1}"), "line 2 column 23"),
+        (slot("{\"op\": 0, \"tenant\": -1}"), "line 2 column 22"),
         (tenants("{\"name\": \"a\"}, {\"name\": \"a\"}"), "another tenant \"a\" at line 1 column 38"),
         (tenants("{\"name\": \"system\"}"), "another tenant \"system\" at line 1 column 23"),
         (tenants("{}"), "missing field `name`"),
