@@ -8,6 +8,9 @@
 
 #include "levels.glsl"
 
+// COMMAND_LEVELS as the last look found it: the levels that ever had work, and whether slots are to be cancelled.
+uint used;
+
 // What may be claimed: entries of one queue, one for each of the first lanes.
 struct Found {
     uint level;
@@ -91,6 +94,14 @@ bool in_ready(uint level, bool room) { return level < PRIORITY_LEVELS && ready_w
 // The level that was served last. Its entries are loaded with every look: most find them there.
 uint served;
 
+bool looks_at_all() {
+#ifdef WITH_TENANTS
+    return true;
+#else
+    return (used & ALL_LEVELS & ~(1u << served)) != 0;
+#endif
+}
+
 // Polls until some level has work or it is time to leave. The loop is small on purpose: some drivers execute
 // all of a loop's body on each turn (DESIGN fact 10). `f` is what the level that was served last has.
 Waiting poll(out Found f) {
@@ -98,8 +109,13 @@ Waiting poll(out Found f) {
     uint other = gl_SubgroupInvocationID + gl_SubgroupSize;
     bool polling = true;
     while (polling) {
-        bool more = gl_SubgroupSize < PRIORITY_LEVELS && in_levels(other);
-        w.levels = levels_where(in_levels(gl_SubgroupInvocationID), more);
+        used = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_LEVELS));
+        w.levels = 0;
+        // Most programs have one level, and need no look at the others.
+        if (looks_at_all()) {
+            bool more = gl_SubgroupSize < PRIORITY_LEVELS && in_levels(other);
+            w.levels = levels_where(in_levels(gl_SubgroupInvocationID), more);
+        }
 #ifdef WITH_CONTINUATION
         bool room = false;
 #ifdef WITH_IO
@@ -184,7 +200,10 @@ Claim claim(Found f, uint waiting, uint most) {
     count = min(count, max(narrow, 1));
 #endif
     bool won = false;
-    if (gl_SubgroupInvocationID == 0 && count != 0 && reserve_turns(f.level, waiting, count))
+    bool take = gl_SubgroupInvocationID == 0 && count != 0;
+    // With one level there are no rules.
+    if ((used & ALL_LEVELS) != 1u << f.level) take = take && reserve_turns(f.level, waiting, count);
+    if (take)
         won = atomicCompSwap(state[head_word(f.level, f.queue)], f.head, f.head + count, SCOPE, 0,
                              gl_SemanticsRelaxed, 0, gl_SemanticsRelaxed) == f.head;
     count = subgroupBroadcastFirst(won) ? count : 0;

@@ -62,12 +62,11 @@ const uint RESERVE = LANE_CLAIM_COST;
 // Why a slot is not executed; fault 0 where it is.
 Outcome refusal(uint slot, uint op) {
     Outcome o = done(0);
-    bool cancels = load_relaxed_submission(COMMAND_CANCELS) != 0;
     if (slots[slot * SLOT_WORDS + PRIORITY_WORD] >= PRIORITY_LEVELS) o = bad_operand(DETAIL_PRIORITY);
 #ifdef WITH_TENANTS
     else o = tenant_refusal(op);
 #endif
-    if (o.fault == 0 && cancels && load_relaxed_submission(cancel_word(slot)) != 0)
+    if (o.fault == 0 && (used & LEVELS_CANCEL) != 0 && load_relaxed_submission(cancel_word(slot)) != 0)
         o = Outcome(FAULT_CANCELLED, 0, 0, 0);
     return o;
 }

@@ -11,6 +11,7 @@
 
 // Levels as bits of a mask.
 const uint HIGH_LEVELS = 1u << PRIORITY_CRITICAL | 1u << PRIORITY_HIGH;
+const uint ALL_LEVELS = (1u << PRIORITY_LEVELS) - 1;
 const uint LOW_BIT = 1u << PRIORITY_LOW;
 const uint IDLE_BIT = 1u << PRIORITY_IDLE;
 

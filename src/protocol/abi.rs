@@ -304,8 +304,10 @@ pub mod live {
         COMMAND_IO_ANSWERED = 1;
         /// Host to device: how often the host has changed what tenants may do.
         COMMAND_RECONSIDER = 2;
-        /// Host to device: how many slots it wants cancelled.
-        COMMAND_CANCELS = 3;
+        /// Host to device: a bit for each level that ever had a slot, and LEVELS_CANCEL.
+        COMMAND_LEVELS = 3;
+        /// The host wants slots cancelled.
+        LEVELS_CANCEL = 0x8000_0000;
         /// Host to device, before SHUTDOWN: how many slots are published in all, it and those with it included.
         COMMAND_CLOSED_AT = 4;
         /// Words of the command line; the submission queues follow.

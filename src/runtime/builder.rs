@@ -286,6 +286,7 @@ impl RuntimeBuilder {
                 positions: vec![[0; LEVELS]; self.room.tenants as usize].into(),
                 announced: 0,
                 cancels: 0,
+                levels: 0,
                 slab,
                 closed: false,
                 alias: self.tenant,

@@ -18,11 +18,36 @@ struct Pass<'a> {
     shared: &'a Shared,
     reaper: MutexGuard<'a, Reaper>,
     count: u64,
+    /// Slots of the ring that reads, which are counted together: a tenant's, so many done, so many faults.
+    own: (u32, u32, u32),
+}
+
+impl Pass<'_> {
+    /// Counts a slot of the ring that reads.
+    #[inline]
+    fn count_own(&mut self, owner: &Owner, outcome: Outcome) {
+        let tenant = owner.tenant.load(Ordering::Relaxed);
+        if tenant != self.own.0 {
+            self.flush_own();
+            self.own.0 = tenant;
+        }
+        match outcome {
+            Outcome::Done(_) => self.own.1 += 1,
+            Outcome::Fault { .. } => self.own.2 += 1,
+        }
+    }
+
+    fn flush_own(&mut self) {
+        let (tenant, done, faults) = self.own;
+        self.shared.tenancy.ended(tenant, done, faults);
+        self.own = (tenant, 0, 0);
+    }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
+            self.flush_own();
             self.shared.after_pass(&mut self.reaper, self.count);
         }
     }
@@ -51,7 +76,7 @@ impl Shared {
             return 0;
         }
         let Some(reaper) = try_lock(&self.reaper) else { return 0 };
-        let mut pass = Pass { shared: self, reaper, count: 0 };
+        let mut pass = Pass { shared: self, reaper, count: 0, own: (0, 0, 0) };
         loop {
             let position = pass.reaper.position;
             let entry = &words[self.layout.completion(position)..][..2];
@@ -76,8 +101,12 @@ impl Shared {
                 // Unless it has asked, it never will.
                 lock(&storage.order).ends(slot);
             }
-            self.count_ended(owner, outcome);
             let owner_ring = owner.ring.load(Ordering::Relaxed);
+            if owner_ring != 0 && owner_ring == ring {
+                pass.count_own(owner, outcome);
+            } else {
+                self.count_ended(owner, outcome);
+            }
             if owner_ring == 0 {
                 self.end_job(&mut pass.reaper, slot, outcome);
                 continue;
@@ -95,9 +124,8 @@ impl Shared {
     /// Counts a slot of its tenant's that has ended.
     #[inline]
     pub fn count_ended(&self, owner: &Owner, outcome: Outcome) {
-        if let Some(seat) = self.tenancy.seats.get(owner.tenant.load(Ordering::Relaxed) as usize) {
-            seat.ended(matches!(outcome, Outcome::Done(_)));
-        }
+        let done = u32::from(matches!(outcome, Outcome::Done(_)));
+        self.tenancy.ended(owner.tenant.load(Ordering::Relaxed), done, 1 - done);
     }
 
     fn end_job(&self, reaper: &mut Reaper, slot: u32, outcome: Outcome) {

@@ -51,6 +51,8 @@ pub(crate) struct Submission {
     pub announced: u32,
     /// Slots that are marked to be cancelled, ended or not.
     pub cancels: u32,
+    /// A bit for each level that ever had a slot.
+    pub levels: u32,
     /// Slots that this end may use at once.
     pub slab: Slab,
     /// Nothing is taken any more.

@@ -12,7 +12,7 @@ use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
 use super::slab::{LEVELS, PerLevel};
 use crate::kernel::{IO, is_wide};
-use crate::protocol::abi::live::{COMMAND_CANCELS, COMMAND_CLOSED_AT, TENANT_REVOKED};
+use crate::protocol::abi::live::{COMMAND_CLOSED_AT, COMMAND_LEVELS, LEVELS_CANCEL, TENANT_REVOKED};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
 use crate::protocol::abi::slot::{OPCODE_WORD, PRIORITY_LEVELS, PRIORITY_NORMAL, PRIORITY_WORD, SLOT_WORDS};
 use crate::protocol::live;
@@ -168,6 +168,10 @@ impl Shared {
             if self.owners[entry.slot as usize].cancelled.load(Ordering::Relaxed) {
                 self.revive(submission, entry.slot);
             }
+            if submission.levels >> entry.class.level & 1 == 0 {
+                submission.levels |= 1 << entry.class.level;
+                self.tell_levels(submission);
+            }
         }
         if self.layout.tenants > 1 {
             entries
@@ -231,8 +235,16 @@ impl Shared {
         let words = self.buffers.submission_words();
         words[self.layout.cancel(slot)].store(mark, Ordering::Relaxed);
         self.buffers.publish_fence();
-        words[COMMAND_CANCELS as usize].store(submission.cancels, Ordering::Release);
-        self.buffers.flush_entries();
+        self.tell_levels(submission);
+    }
+
+    /// Which levels to look at, and whether to look for slots that are to be cancelled.
+    #[cold]
+    fn tell_levels(&self, submission: &Submission) {
+        let cancel = if submission.cancels > 0 { LEVELS_CANCEL } else { 0 };
+        let word = &self.buffers.submission_words()[COMMAND_LEVELS as usize];
+        word.store(submission.levels | cancel, Ordering::Release);
+        self.buffers.publish_fence();
     }
 
     /// The first of each level comes last: behind it the device finds the others.

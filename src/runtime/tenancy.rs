@@ -29,12 +29,6 @@ impl Seat {
     pub fn has(&self, flag: u32) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
     }
-
-    pub fn ended(&self, done: bool) {
-        let counter = if done { &self.done } else { &self.faults };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.outstanding.fetch_sub(1, Ordering::Release);
-    }
 }
 
 /// What a tenant was made with.
@@ -89,6 +83,19 @@ impl Tenancy {
             reconsidered: AtomicU32::new(0),
             paused: AtomicU32::new(0),
         }
+    }
+
+    /// Counts slots of a tenant's that have ended.
+    #[inline]
+    pub fn ended(&self, tenant: u32, done: u32, faults: u32) {
+        let Some(seat) = self.seats.get(tenant as usize) else { return };
+        if done > 0 {
+            seat.done.fetch_add(done.into(), Ordering::Relaxed);
+        }
+        if faults > 0 {
+            seat.faults.fetch_add(faults.into(), Ordering::Relaxed);
+        }
+        seat.outstanding.fetch_sub(done + faults, Ordering::Release);
     }
 
     /// A place nobody has.
