@@ -98,6 +98,31 @@ fn io() {
 }
 
 #[test]
+fn sharing() {
+    for mode in ["live", "epoch"] {
+        let got = bench(&["sharing", "--mode", mode, "--seconds", "0.1"]);
+        has(&got, &HEAD);
+        assert_eq!(got["mode"], mode);
+        for wait in ["alone", "beside"] {
+            has(&got[wait], &["p50_ns", "p99_ns", "p999_ns", "samples"]);
+        }
+        has(&got["flood"], &["chunk_bytes", "in_flight"]);
+        let list = |key: &str| got[key].as_array().unwrap_or_else(|| panic!("{key} in {got}")).clone();
+        has(&got, &["share_window_slots", "floor_p50_ns"]);
+        let shares = list("shares");
+        shares.iter().for_each(|share| has(share, &["share"]));
+        let weights: Vec<_> = shares.iter().filter_map(|share| share["weight"].as_u64()).collect();
+        // There may be no moment at which all were seen waiting: other work of the machine's, or epoch mode, where a
+        // dispatch mostly takes all that waits.
+        let none = got["share_windows"] == 0;
+        assert_eq!(weights, if none { vec![] } else { vec![1, 2, 4, 8] }, "{got}");
+        let crowds = list("tenants");
+        assert_eq!(crowds.iter().map(|crowd| crowd["n"].as_u64()).collect::<Vec<_>>(), [1, 8, 64].map(Some));
+        crowds.iter().for_each(|crowd| has(crowd, &["slots_per_s", "slots", "seconds"]));
+    }
+}
+
+#[test]
 fn startup() {
     let got = bench(&["startup", "--mode", "live"]);
     has(&got, &HEAD);

@@ -54,6 +54,13 @@ class Results:
                 return case.get(key)
         return None
 
+    def crowd(self, n):
+        """Slots a second of the sharing bench with so many tenants."""
+        for crowd in self.get("sharing", "tenants") or []:
+            if crowd.get("n") == n:
+                return crowd.get("slots_per_s")
+        return None
+
     def behind(self):
         """How much longer a read takes that the kernel asks for, one at a time from the page cache."""
         gpu, raw = (self.read("page_cache", 4096, 1, key) for key in ("gpu_p50_ns", "raw_p50_ns"))
@@ -105,6 +112,11 @@ def goals(r):
         ("the same one at a time, page cache, p50 above io_uring alone", "io", r.behind(), 1500, "ns", False),
         ("streaming, of io_uring alone", "io", r.get("io", "stream", "ratio"), 0.95, "x", True),
         ("bytes of storage that the processor copies", "io", r.get("io", "cpu_copied_bytes"), 0, "bytes", False),
+        ("a CRITICAL slot beside a flood of scans, p99", "sharing", r.get("sharing", "beside", "p99_ns"), 25_000, "ns",
+         False),
+        ("share of a tenant, off its weight's at most", "sharing", r.get("sharing", "shares_worst_percent"), 5, "%",
+         False),
+        ("slots with 64 tenants, of those with one", "sharing", ratio(r.crowd(64), r.crowd(1)), 0.8, "x", True),
     ]
     return rows
 
@@ -259,6 +271,20 @@ def figures(drivers):
                   *(show(r.get(bench, "stream", key), "GB/s") for key in ("gbps", "raw_gbps", "read_gbps")),
                   show(r.get(bench, "stream", "ratio"), "x")]
                  for name, r in drivers.items() for bench in IO if r.get(bench, "stream")])
+    )
+    sharing = [
+        [name, *(show(r.get("sharing", who, key), "ns") for who in ("alone", "beside") for key in ("p50_ns", "p99_ns")),
+         show(r.get("sharing", "flood", "gbps"), "GB/s"),
+         ", ".join(f"{share['weight']}: {100 * share['share']:.1f} %" for share in r.get("sharing", "shares") or []) or "-",
+         *(show(r.crowd(n), "slots/s") for n in (1, 8, 64)), show(r.get("sharing", "floor_p50_ns"), "ns")]
+        for name, r in drivers.items()
+    ]
+    yield (
+        "## Sharing\n\nA CRITICAL slot of one tenant's every 100 us, alone and beside another's flood of LOW scans of "
+        "192 KiB; what tenants with work get of the claims, by their weights; slots with 1, 8 and 64 tenants, 64 in "
+        "flight in all.\n\n"
+        + table(["driver", "alone p50", "p99", "beside the flood p50", "p99", "the flood", "shares by weight", "1 tenant",
+                 "8", "64", "floor p50"], sharing)
     )
     startup = [[name, *(show(r.get("startup", key), "ms")
                         for key in ("cold_ms", "warm_ms", "stop_ms", "stop_worst_ms")),

@@ -9,6 +9,7 @@ mod load;
 mod random;
 mod samples;
 mod scan;
+mod sharing;
 mod startup;
 mod stop;
 mod throughput;
@@ -21,7 +22,7 @@ use clap::Subcommand;
 use crate::common::{self, Ended, Engine, Global};
 use crate::observing::Observing;
 
-/// Measure latency, throughput, scanning or start-up; only completed and verified slots count.
+/// Measure latency, throughput, scanning, storage, sharing or start-up; only completed and verified slots count.
 ///
 /// A bench alternates blocks of 0.1 s: what it measures, what that is compared with, and the floor, which is
 /// the round trip of a cache line between two host threads while no dispatch is in flight. Each change of
@@ -56,7 +57,7 @@ struct Options {
           value_parser = clap::value_parser!(u32).range(1..=i64::from(verified::MOST_LANES)))]
     in_flight: u32,
     /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput,
-    /// 1 for each case of scan].
+    /// 1 for each case of scan and each part of sharing].
     #[arg(long, global = true, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
     /// Chunks of text that scan walks, of 192 KiB each.
@@ -92,6 +93,9 @@ enum Bench {
     /// io_uring alone and by `read`.
     #[cfg(target_os = "linux")]
     Io,
+    /// Tenants of one kernel: how long a CRITICAL slot of one takes alone and beside another's flood of LOW scans;
+    /// what each of four gets of the claims, against their weights; slots with 1, 8 and 64 of them.
+    Sharing,
     /// Process start to the first verified slot, with the driver's own cache empty (cold) and filled (warm); then
     /// the drop of a busy runtime, and the processor time that an idle one takes.
     Startup,
@@ -109,6 +113,7 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         Bench::Scan => common::print(global.json, &scan::run(global, options)?)?,
         #[cfg(target_os = "linux")]
         Bench::Io => common::print(global.json, &io::run(global, options)?)?,
+        Bench::Sharing => common::print(global.json, &sharing::run(global, options)?)?,
         Bench::Startup => common::print(global.json, &startup::run(global)?)?,
         Bench::FirstSlot => startup::first_slot(global)?,
     }

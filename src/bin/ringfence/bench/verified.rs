@@ -11,7 +11,7 @@ use std::time::Duration;
 use ringfence::protocol::{
     MAX_ENCODED_OBSERVABLE_SLOTS, OBSERVABLE_BASE, PRIORITY_NORMAL, SlotWords, opcode, slot,
 };
-use ringfence::runtime::{Outcome, Ring, Runtime};
+use ringfence::runtime::{Outcome, Ring, Runtime, Tenant};
 
 use crate::common::Trouble;
 
@@ -29,6 +29,7 @@ pub struct Verified {
     ring: Ring,
     lanes: Vec<Lane>,
     free: Vec<u32>,
+    priority: u32,
     /// A slot that ended as it should not have.
     wrong: Option<String>,
 }
@@ -53,19 +54,19 @@ struct Lane {
 }
 
 impl Lane {
-    fn new(index: u32) -> Self {
-        Self { first: 1 + 2 * index, value: index % LANE_VALUES, loads: false, left: [0; 2] }
+    fn new(index: u32, first: u32) -> Self {
+        Self { first: first + 2 * index, value: index % LANE_VALUES, loads: false, left: [0; 2] }
     }
 
     #[inline]
-    fn words(&self) -> SlotWords {
+    fn words(&self, priority: u32) -> SlotWords {
         let at = OBSERVABLE_BASE + self.first;
         let [opcode, a0, a1] = if self.loads {
             [opcode::LOAD_U32, at, self.first + 1]
         } else {
             [opcode::STORE_U32, self.value, at]
         };
-        [slot::PUBLISHED, opcode, 0, PRIORITY_NORMAL, a0, a1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        [slot::PUBLISHED, opcode, 0, priority, a0, a1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     }
 
     /// The result that its slot must have.
@@ -90,12 +91,24 @@ impl Lane {
 impl Verified {
     /// `lanes` slots in flight at most, on a runtime with [`observables`] of as many.
     pub fn new(runtime: &Runtime, lanes: u32) -> Result<Self, Trouble> {
-        Ok(Self {
-            ring: runtime.ring(lanes as usize)?,
-            lanes: (0..lanes).map(Lane::new).collect(),
+        Ok(Self::over(runtime.ring(lanes as usize)?, 1, lanes, PRIORITY_NORMAL))
+    }
+
+    /// The same of a tenant, whose window has two words for each lane.
+    pub fn of(tenant: &Tenant, lanes: u32, priority: u32) -> Result<Self, Trouble> {
+        let first = tenant.window().start - OBSERVABLE_BASE;
+        Ok(Self::over(tenant.ring(lanes as usize)?, first, lanes, priority))
+    }
+
+    /// `first`: the first observable of the first lane.
+    fn over(ring: Ring, first: u32, lanes: u32, priority: u32) -> Self {
+        Self {
+            ring,
+            lanes: (0..lanes).map(|lane| Lane::new(lane, first)).collect(),
             free: (0..lanes).rev().collect(),
+            priority,
             wrong: None,
-        })
+        }
     }
 
     /// Lanes without a slot in flight.
@@ -112,7 +125,7 @@ impl Verified {
     #[inline]
     pub fn push(&mut self) -> Result<Option<u32>, Trouble> {
         let Some(lane) = self.free.pop() else { return Ok(None) };
-        self.ring.push(&self.lanes[lane as usize].words(), u64::from(lane))?;
+        self.ring.push(&self.lanes[lane as usize].words(self.priority), u64::from(lane))?;
         Ok(Some(lane))
     }
 
@@ -125,7 +138,7 @@ impl Verified {
     /// Takes what has ended, checks it, and tells the lanes; returns how many slots it was.
     #[inline]
     pub fn reap(&mut self, mut ended: impl FnMut(u32)) -> Result<usize, Trouble> {
-        let Self { ring, lanes, free, wrong } = self;
+        let Self { ring, lanes, free, wrong, .. } = self;
         let count = ring.reap(|lane, outcome| {
             check(lanes, free, wrong, lane, outcome);
             ended(lane as u32);
@@ -148,7 +161,7 @@ impl Verified {
     /// Waits with sleeps, as behoves the first slot after a rest: the thread that runs the kernel may have to
     /// start on this thread's core (DESIGN fact 26).
     pub fn sleep(&mut self, mut ended: impl FnMut(u32)) -> Result<usize, Trouble> {
-        let Self { ring, lanes, free, wrong } = self;
+        let Self { ring, lanes, free, wrong, .. } = self;
         let count = ring.wait(PATIENCE, |lane, outcome| {
             check(lanes, free, wrong, lane, outcome);
             ended(lane as u32);
@@ -171,7 +184,7 @@ impl Verified {
     /// Takes what is left once the runtime was dropped: each slot has ended, verified or cancelled. Returns how
     /// many were cancelled.
     pub fn after_stop(&mut self) -> Result<usize, Trouble> {
-        let Self { ring, lanes, free, wrong } = self;
+        let Self { ring, lanes, free, wrong, .. } = self;
         let mut cancelled = 0;
         ring.reap(|lane, outcome| match outcome {
             Outcome::CANCELLED => {

@@ -102,6 +102,19 @@ impl OnDevice {
         }
         Ok(Self { text, table: compiled.table().words().to_vec(), places })
     }
+
+    /// A slot for each chunk, and what they name, which must be there as long as they are used.
+    pub fn slots(&self, runtime: &Runtime) -> Result<(Vec<SlotWords>, [Resource; 3]), Trouble> {
+        let text = runtime.input(self.text.clone())?;
+        let table = runtime.scan_table(&self.table)?;
+        let stride = SCAN_CARRY_WORDS + CAPACITY;
+        let found = runtime.output(stride * self.places.len() as u32)?;
+        let slot = |(index, (at, len)): (u32, &(u32, u32))| {
+            let (text, table) = ((text.handle(), *at, *len), (table.handle(), SCAN_START));
+            slot_words(text, table, (found.handle(), index * stride, CAPACITY), Walk::Parallel)
+        };
+        Ok(((0..).zip(&self.places).map(slot).collect(), [text, table, found]))
+    }
 }
 
 fn little_endian(bytes: &[u8]) -> u32 {
@@ -126,16 +139,8 @@ pub struct ThroughSlots {
 impl ThroughSlots {
     /// `wanted` tells the lines of each chunk.
     pub fn new(runtime: &Runtime, data: &OnDevice, wanted: Vec<u64>) -> Result<Self, Trouble> {
-        let text = runtime.input(data.text.clone())?;
-        let table = runtime.scan_table(&data.table)?;
-        let stride = SCAN_CARRY_WORDS + CAPACITY;
-        let found = runtime.output(stride * data.places.len() as u32)?;
-        let slot = |(index, (at, len)): (u32, &(u32, u32))| {
-            let (text, table) = ((text.handle(), *at, *len), (table.handle(), SCAN_START));
-            slot_words(text, table, (found.handle(), index * stride, CAPACITY), Walk::Parallel)
-        };
-        let slots = (0..).zip(&data.places).map(slot).collect();
-        Ok(Self { ring: runtime.ring(DEPTH)?, slots, wanted, _memory: [text, table, found] })
+        let (slots, memory) = data.slots(runtime)?;
+        Ok(Self { ring: runtime.ring(DEPTH)?, slots, wanted, _memory: memory })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `bench scan`: one automaton over text in memory, through slots, in one dispatch, and by the aho-corasick crate.
 
-mod corpus;
-mod engines;
+pub mod corpus;
+pub mod engines;
 
 use std::fmt;
 use std::time::{Duration, Instant};
