@@ -165,7 +165,7 @@ Found choose(Waiting w, Found f, out uint most) {
     most = gl_SubgroupSize;
     if (w.levels != 1u << f.level || w.ready != 0) {
         Pick pick = pick_level(w.levels);
-        most = pick.most;
+        most = subgroupBroadcastFirst(pick.most);
         served = subgroupBroadcastFirst(pick.level);
         uint queue = SUBMISSION;
 #ifdef WITH_CONTINUATION

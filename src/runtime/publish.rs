@@ -21,9 +21,11 @@ impl Shared {
     ) -> Result<Job, RuntimeError> {
         let class = Class::of(words);
         let mut counts = [0; LEVELS];
-        counts[class.level] = 1;
+        counts[class.level()] = 1;
         let mut submission = self.with_free(tenant, &counts, when_full)?;
-        let Some(slot) = submission.slab.of(class.level).pop() else { return Err(submission.full(&counts)) };
+        let Some(slot) = submission.slab.of(class.level()).pop() else {
+            return Err(submission.full(&counts));
+        };
         let entry = Entry { slot, class };
         let job = self.own(slot, JobState::default());
         self.write_slot(&entry, words);
@@ -47,13 +49,13 @@ impl Shared {
         let count = batch.slots.len();
         let all = || batch.slots.iter().chain([&batch.fence]);
         let mut counts = [0; LEVELS];
-        all().for_each(|words| counts[Class::of(words).level] += 1);
+        all().for_each(|words| counts[Class::of(words).level()] += 1);
         self.can_hold(tenant, &counts)?;
         let mut submission = self.with_free(tenant, &counts, WhenFull::Wait)?;
         let mut entries = Vec::with_capacity(count + 1);
         for words in all() {
             let class = Class::of(words);
-            let Some(slot) = submission.slab.of(class.level).pop() else {
+            let Some(slot) = submission.slab.of(class.level()).pop() else {
                 return Err(submission.full(&counts));
             };
             entries.push(Entry { slot, class });

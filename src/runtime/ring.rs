@@ -132,10 +132,12 @@ impl Ring {
         if self.partition != self.shared.partition.load(Ordering::Relaxed) {
             self.give_back();
         }
-        self.shared.may_publish(self.tenant, self.pushed.len() as u32 + 1)?;
-        let slot = match self.free[class.level].pop() {
+        if self.tenant != 0 {
+            self.shared.may_publish(self.tenant, self.pushed.len() as u32 + 1)?;
+        }
+        let slot = match self.free[class.level()].pop() {
             Some(slot) => slot,
-            None => self.more_slots(class.level)?,
+            None => self.more_slots(class.level())?,
         };
         let entry = Entry { slot, class };
         let owner = &self.shared.owners[slot as usize];

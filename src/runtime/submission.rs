@@ -11,6 +11,7 @@ use super::error::RuntimeError;
 use super::mode::Mode;
 use super::shared::{Shared, Submission, lock};
 use super::slab::{LEVELS, PerLevel};
+use super::tenancy::add_alone;
 use crate::kernel::{IO, is_wide};
 use crate::protocol::abi::live::{COMMAND_CLOSED_AT, COMMAND_LEVELS, LEVELS_CANCEL, TENANT_REVOKED};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
@@ -27,7 +28,7 @@ const STARVED: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Class {
     /// The queue that it goes by. A priority word that is no level goes by NORMAL, and is refused by the device.
-    pub level: usize,
+    level: u8,
     /// It takes a whole subgroup: the device needs to know before it claims it.
     pub wide: bool,
     /// It is the last that this runtime takes.
@@ -40,7 +41,12 @@ impl Class {
         let opcode = words[OPCODE_WORD as usize];
         let priority = words[PRIORITY_WORD as usize];
         let level = if priority < PRIORITY_LEVELS { priority } else { PRIORITY_NORMAL };
-        Self { level: level as usize, wide: is_wide(opcode), last: opcode == OP_SHUTDOWN }
+        Self { level: level as u8, wide: is_wide(opcode), last: opcode == OP_SHUTDOWN }
+    }
+
+    #[inline]
+    pub fn level(&self) -> usize {
+        usize::from(self.level)
     }
 }
 
@@ -105,7 +111,7 @@ impl Shared {
     pub fn may_publish(&self, tenant: u32, count: u32) -> Result<(), RuntimeError> {
         let Some(seat) = self.tenancy.seats.get(tenant as usize) else { return Err(RuntimeError::Revoked) };
         let most = seat.most.load(Ordering::Relaxed);
-        if seat.outstanding.load(Ordering::Acquire) + count > most {
+        if seat.outstanding() + count > most {
             return Err(RuntimeError::TenantFull { slots: most });
         }
         if seat.has(TENANT_REVOKED) { Err(RuntimeError::Revoked) } else { Ok(()) }
@@ -145,7 +151,7 @@ impl Shared {
     pub fn write_slot(&self, entry: &Entry, words: &SlotWords) {
         let slot = entry.slot;
         let owner = &self.owners[slot as usize];
-        owner.level.store(entry.class.level as u32, Ordering::Relaxed);
+        owner.level.store(entry.class.level.into(), Ordering::Relaxed);
         let at = self.layout.slot(slot);
         for (to, word) in self.buffers.slot_words()[at..at + words.len()].iter().zip(words) {
             to.store(*word, Ordering::Relaxed);
@@ -162,23 +168,26 @@ impl Shared {
     pub fn publish(&self, submission: &mut Submission, tenant: u32, entries: &[Entry], batch: u32) {
         let count = entries.len() as u32;
         let seat = &self.tenancy.seats[tenant as usize];
-        seat.outstanding.fetch_add(count, Ordering::Relaxed);
-        seat.published.fetch_add(count.into(), Ordering::Relaxed);
+        add_alone(&seat.published, count);
+        let several = self.layout.tenants > 1;
+        let mut levels = 0;
+        let mut last = false;
         for entry in entries {
-            if self.owners[entry.slot as usize].cancelled.load(Ordering::Relaxed) {
+            let owner = &self.owners[entry.slot as usize];
+            if owner.cancelled.load(Ordering::Relaxed) {
                 self.revive(submission, entry.slot);
             }
-            if submission.levels >> entry.class.level & 1 == 0 {
-                submission.levels |= 1 << entry.class.level;
-                self.tell_levels(submission);
+            if several {
+                owner.tenant.store(tenant, Ordering::Relaxed);
             }
+            levels |= 1 << entry.class.level;
+            last |= entry.class.last;
         }
-        if self.layout.tenants > 1 {
-            entries
-                .iter()
-                .for_each(|entry| self.owners[entry.slot as usize].tenant.store(tenant, Ordering::Relaxed));
+        if levels & !submission.levels != 0 {
+            submission.levels |= levels;
+            self.tell_levels(submission);
         }
-        if tenant == 0 && entries.iter().any(|entry| entry.class.last) {
+        if last && tenant == 0 {
             // Nothing follows: SHUTDOWN is to end when so many have.
             let all = self.published.load(Ordering::Relaxed) as u32;
             let word = &self.buffers.submission_words()[COMMAND_CLOSED_AT as usize];
@@ -197,14 +206,22 @@ impl Shared {
                 }
             }
         }
-        if let [entry] = entries {
-            self.write_entry(tenant, submission.next(tenant, entry.class.level), entry, batch);
-        } else {
-            self.write_entries(submission, tenant, entries, batch);
+        match entries {
+            [entry] => self.write_entry(tenant, submission.next(tenant, entry.class.level()), entry, batch),
+            // The first comes last: behind it the device finds the others.
+            [first, others @ ..] if levels.is_power_of_two() => {
+                let position = submission.next(tenant, first.class.level());
+                for entry in others {
+                    self.write_entry(tenant, submission.next(tenant, entry.class.level()), entry, batch);
+                }
+                self.buffers.publish_fence();
+                self.write_entry(tenant, position, first, batch);
+            }
+            _ => self.write_entries(submission, tenant, entries, batch),
         }
-        if self.layout.tenants > 1 {
+        if several {
             let mut counts = [0; LEVELS];
-            entries.iter().for_each(|entry| counts[entry.class.level] += 1);
+            entries.iter().for_each(|entry| counts[entry.class.level()] += 1);
             self.announce(submission, tenant, &counts);
         }
         self.buffers.flush_entries();
@@ -247,12 +264,12 @@ impl Shared {
         self.buffers.publish_fence();
     }
 
-    /// The first of each level comes last: behind it the device finds the others.
+    /// The same where they are of several levels.
     fn write_entries(&self, submission: &mut Submission, tenant: u32, entries: &[Entry], batch: u32) {
         let mut firsts = [None; LEVELS];
         for entry in entries {
-            let position = submission.next(tenant, entry.class.level);
-            match &mut firsts[entry.class.level] {
+            let position = submission.next(tenant, entry.class.level());
+            match &mut firsts[entry.class.level()] {
                 first @ None => *first = Some((position, entry)),
                 Some(_) => self.write_entry(tenant, position, entry, batch),
             }
@@ -282,7 +299,7 @@ impl Shared {
     fn write_entry(&self, tenant: u32, position: u32, entry: &Entry, batch: u32) {
         let shift = self.layout.queue_shift(tenant);
         let words = live::encode_submission(position, shift, entry.slot, entry.class.wide, batch);
-        self.store_entry(tenant, entry.class.level, position, words);
+        self.store_entry(tenant, entry.class.level(), position, words);
     }
 
     /// The word by which a worker knows it last.

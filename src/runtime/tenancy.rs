@@ -11,8 +11,6 @@ use crate::protocol::abi::live::*;
 /// A tenant's place. The id is its index; 0 is the system's.
 #[derive(Default)]
 pub(crate) struct Seat {
-    /// Slots published that have not ended.
-    pub outstanding: AtomicU32,
     /// Slots that may be.
     pub most: AtomicU32,
     /// These run on when the place is lent anew: see [`Ledger`].
@@ -25,7 +23,21 @@ pub(crate) struct Seat {
     pub held: AtomicBool,
 }
 
+/// Adds to a counter that only the holder of a lock writes.
+#[inline]
+pub(crate) fn add_alone(counter: &AtomicU64, n: u32) {
+    counter.store(counter.load(Ordering::Relaxed) + u64::from(n), Ordering::Release);
+}
+
 impl Seat {
+    /// Slots published that have not ended.
+    #[inline]
+    pub fn outstanding(&self) -> u32 {
+        // Ended first, so that it is never too low.
+        let ended = self.done.load(Ordering::Acquire) + self.faults.load(Ordering::Acquire);
+        self.published.load(Ordering::Acquire).saturating_sub(ended) as u32
+    }
+
     pub fn has(&self, flag: u32) -> bool {
         self.flags.load(Ordering::Acquire) & flag != 0
     }
@@ -85,17 +97,16 @@ impl Tenancy {
         }
     }
 
-    /// Counts slots of a tenant's that have ended.
+    /// Counts slots of a tenant's that have ended; under the reaper's lock.
     #[inline]
     pub fn ended(&self, tenant: u32, done: u32, faults: u32) {
         let Some(seat) = self.seats.get(tenant as usize) else { return };
         if done > 0 {
-            seat.done.fetch_add(done.into(), Ordering::Relaxed);
+            add_alone(&seat.done, done);
         }
         if faults > 0 {
-            seat.faults.fetch_add(faults.into(), Ordering::Relaxed);
+            add_alone(&seat.faults, faults);
         }
-        seat.outstanding.fetch_sub(done + faults, Ordering::Release);
     }
 
     /// A place nobody has.
@@ -112,7 +123,7 @@ impl Tenancy {
     pub fn let_go(&self) {
         lock(&self.leaving).retain_mut(|(id, window)| {
             let seat = &self.seats[*id as usize];
-            if seat.outstanding.load(Ordering::Acquire) != 0 {
+            if seat.outstanding() != 0 {
                 return true;
             }
             self.give_window(std::mem::take(window));
@@ -149,7 +160,7 @@ impl Shared {
         }
         let paused = |seat: &&Seat| seat.has(TENANT_PAUSED) && !seat.has(TENANT_REVOKED);
         let held = self.tenancy.seats.iter().filter(paused);
-        let held: u64 = held.map(|seat| u64::from(seat.outstanding.load(Ordering::Acquire))).sum();
+        let held: u64 = held.map(|seat| u64::from(seat.outstanding())).sum();
         outstanding.saturating_sub(held)
     }
 

@@ -240,7 +240,7 @@ impl Tenant {
             published: own.published,
             done: own.done,
             faults: own.faults,
-            outstanding: seat.outstanding.load(Ordering::Acquire),
+            outstanding: seat.outstanding(),
         }
     }
 
