@@ -92,30 +92,27 @@ fn stretch(tenants: &[Tenant], rings: &mut [Verified], windows: &mut Vec<Ended>)
         ring.flush()?;
     }
     tenants.iter().for_each(Tenant::resume);
+    let before = ended().iter().sum::<u64>();
     let began = Instant::now();
     // The first window begins once the tenants were resumed and the workers came.
     let mut from: Option<Ended> = None;
     while began.elapsed() < BLOCK {
-        for ring in &mut *rings {
-            ring.reap(|_| {})?;
-            if ring.free() >= GROUP {
-                while ring.push()?.is_some() {}
-                ring.flush()?;
-            }
-        }
+        rings.iter_mut().try_for_each(|ring| ring.reap(|_| {}).map(drop))?;
+        // Before anything is published anew: whoever ran out of work since the last look has none now.
         let now = ended();
-        if tenants.iter().any(|tenant| tenant.stats().outstanding < BACKLOG) {
+        let all_have = tenants.iter().all(|tenant| tenant.stats().outstanding >= BACKLOG);
+        let window = from.map(|then| std::array::from_fn(|which| now[which] - then[which]));
+        let whole = window.filter(|window: &Ended| window.iter().sum::<u64>() >= WINDOW);
+        let some = now.iter().sum::<u64>() > before;
+        if !all_have {
             from = None;
-            continue;
+        } else if from.is_none() || whole.is_some() {
+            windows.extend(whole);
+            from = Some(now).filter(|_| some);
         }
-        let Some(then) = from else {
-            from = Some(now).filter(|now| now.iter().sum::<u64>() > 0);
-            continue;
-        };
-        let window: Ended = std::array::from_fn(|which| now[which] - then[which]);
-        if window.iter().sum::<u64>() >= WINDOW {
-            windows.push(window);
-            from = Some(now);
+        for ring in rings.iter_mut().filter(|ring| ring.free() >= GROUP) {
+            while ring.push()?.is_some() {}
+            ring.flush()?;
         }
     }
     rings.iter_mut().try_for_each(|ring| ring.drain().map(drop))
