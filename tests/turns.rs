@@ -5,7 +5,9 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use ringfence::descriptor::{BatchDescriptor, EncodeSlot, SlotDescriptor};
+use ringfence::descriptor::{
+    BatchDescriptor, BuiltinOpcode, EncodeSlot, SlotDescriptor, WindowClass, WindowDescriptor, WindowItem,
+};
 use ringfence::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_MATCHED, SCAN_ROW_WORDS, SCAN_SKIP, SCAN_START};
 use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, SCAN, SUM_WORDS};
 use ringfence::protocol::{FaultCode, PRIORITY_WORD};
@@ -220,6 +222,52 @@ fn a_wide_job_ends_at_its_next_step_when_it_is_cancelled() {
             }
         }
         assert!(ended_early > 0);
+    }
+    assert_silent();
+}
+
+#[test]
+fn a_window_is_ready_without_its_lookahead_which_goes_when_the_caller_moves_on() {
+    let item = |class, ticket| WindowItem { ticket, class, payload: vec![] };
+    for mode in MODES {
+        for tenants in [1, 2] {
+            let runtime = builder(mode).tenants(tenants).workers(1).slots(256).build().expect("a runtime");
+            let mut cancelled = 0;
+            for _ in 0..50 {
+                let items = (0..24).map(|i| {
+                    let class = if i % 3 == 0 { WindowClass::Required } else { WindowClass::Lookahead };
+                    item(class, i)
+                });
+                let descriptor = WindowDescriptor::new(0, BuiltinOpcode::Nop, items.collect());
+                let window = runtime.submit_window(&descriptor).expect("published");
+                assert_eq!((window.required().len(), window.lookahead().len()), (8, 16));
+                let moved_on = runtime.submit_window(&descriptor).expect("published");
+                let ended = window.wait_timeout(PATIENCE).expect("well").expect("in time");
+                assert!(
+                    ended.iter().all(|item| item.outcome == Outcome::Done(0)) && window.is_ready(),
+                    "{mode}"
+                );
+                assert!(window.lookahead().iter().all(|job| outcome(job) == Outcome::Done(0)), "{mode}");
+                moved_on.lookahead().iter().for_each(Job::cancel);
+                for job in moved_on.lookahead() {
+                    match outcome(job) {
+                        Outcome::Done(0) => {}
+                        Outcome::CANCELLED => cancelled += 1,
+                        other => panic!("{mode}: {other:?}"),
+                    }
+                }
+                drop(moved_on);
+            }
+            // All of it has ended: nothing is on its way, whatever was dropped.
+            let last = runtime
+                .submit_window(&WindowDescriptor::new(0, BuiltinOpcode::Nop, vec![]))
+                .expect("nothing");
+            assert!(last.is_ready());
+            let stats = runtime.stats();
+            assert_eq!((stats.published, stats.ended), (50 * 48, 50 * 48), "{mode}: {cancelled} cancelled");
+            let many = (0..400).map(|i| item(WindowClass::Required, i)).collect();
+            assert!(runtime.submit_window(&WindowDescriptor::new(0, BuiltinOpcode::Nop, many)).is_err());
+        }
     }
     assert_silent();
 }

@@ -47,6 +47,7 @@ mod tenant;
 mod tenants;
 mod transfer;
 mod wait;
+mod window;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -71,6 +72,7 @@ pub use self::stream::{Arrival, Ended, Stream, StreamOptions};
 pub use self::submission::SlotWords;
 pub use self::tenant::{MAX_WEIGHT, Tenant, TenantBuilder, TenantStats};
 pub use self::tenants::{MAX_TENANTS, Tenants};
+pub use self::window::Window;
 
 use self::dependent::Dependent;
 use self::launcher::Running;

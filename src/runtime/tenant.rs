@@ -38,8 +38,8 @@ pub struct TenantBuilder {
 /// thread. Dropping it lets go of the tenant: what it has published ends all the same, as UNAUTHORIZED if it is
 /// paused, and its place is lent anew when all has.
 pub struct Tenant {
-    shared: Arc<Shared>,
-    id: u32,
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: u32,
 }
 
 /// Counters of a tenant since it was opened.
