@@ -27,7 +27,7 @@ Outcome execute_op(bool mine, uint op, uvec4 a, bool copies) {
 #endif
     if (copies && subgroupAny(mine && op == OP_MEMCPY)) {
         Outcome copied = op_memcpy(mine && op == OP_MEMCPY, a);
-        if (op == OP_MEMCPY) o = copied;
+        if (mine && op == OP_MEMCPY) o = copied;
     }
     if (mine) {
         switch (op) {
