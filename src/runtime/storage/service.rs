@@ -39,8 +39,8 @@ const SHARE_TAKEN: u64 = 4;
 
 /// A transfer without an answer.
 struct Flight {
-    /// What fences go by.
-    number: u64,
+    /// What fences go by: whose it is, and its number.
+    number: (u32, u64),
     kind: RequestKind,
     slot: u32,
     /// Where in the memory it begins.
@@ -57,8 +57,8 @@ pub(super) struct State {
     /// The requests of this turn.
     requests: Vec<Request>,
     flights: Slab<Flight>,
-    /// Numbers and slots of the fences that wait, in order.
-    fences: BTreeMap<u64, u32>,
+    /// Tenants, numbers and slots of the fences that wait, in order.
+    fences: BTreeMap<(u32, u64), u32>,
     /// By the index of its handle: the handle of a file, and what the engine calls it.
     files: Vec<Option<(u32, FileId)>>,
     done: Vec<Done>,
@@ -241,8 +241,8 @@ impl Service<'_> {
                     continue;
                 }
                 // By the host's own record; what the device writes says nothing of whose the slot is.
-                let (number, tenant) = order.ask(request.slot);
-                self.begin(number, tenant, &request, &mut tables)?;
+                let number = order.ask(request.slot);
+                self.begin(number, &request, &mut tables)?;
             }
         }
         self.state.requests = requests;
@@ -262,13 +262,7 @@ impl Service<'_> {
         }
     }
 
-    fn begin(
-        &mut self,
-        number: u64,
-        tenant: u32,
-        request: &Request,
-        tables: &mut Tables,
-    ) -> std::io::Result<()> {
+    fn begin(&mut self, number: (u32, u64), request: &Request, tables: &mut Tables) -> std::io::Result<()> {
         let direction = match request.kind {
             RequestKind::Fence => {
                 self.state.fences.insert(number, request.slot);
@@ -279,7 +273,7 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let granted = tables.grant(request, tenant).and_then(|granted| {
+        let granted = tables.grant(request, number.0).and_then(|granted| {
             let file = self.state.file(request.file, granted.file);
             Ok((file.map_err(|e| (FaultCode::IoError, errno(&e)))?, granted.span, granted.piece))
         });
@@ -315,15 +309,26 @@ impl Service<'_> {
         self.end(flight.kind, flight.slot, outcome);
     }
 
-    /// A fence is answered when none before it is in flight, or will still come.
+    /// A fence is answered when none of its tenant's before it is in flight, or will still come.
     fn answer_fences(&mut self) {
-        while let Some(first) = self.state.fences.first_entry()
-            && self.state.flights.iter().all(|(_, flight)| flight.number > *first.key())
-            && lock(&self.storage.order).reached(*first.key())
-        {
-            let slot = first.remove();
-            self.resume(slot, 0, 0);
-        }
+        let mut fences = std::mem::take(&mut self.state.fences);
+        let order = lock(&self.storage.order);
+        let mut waits = None;
+        fences.retain(|(tenant, number), slot| {
+            // Behind one that waits, all of its tenant's do.
+            let before = (*tenant, 0)..=(*tenant, *number);
+            let answered = waits != Some(*tenant)
+                && order.reached(*tenant, *number)
+                && !self.state.flights.iter().any(|(_, flight)| before.contains(&flight.number));
+            if answered {
+                self.resume(*slot, 0, 0);
+            } else {
+                waits = Some(*tenant);
+            }
+            !answered
+        });
+        drop(order);
+        self.state.fences = fences;
     }
 
     fn end(&mut self, kind: RequestKind, slot: u32, outcome: Result<u32, (FaultCode, u16)>) {
