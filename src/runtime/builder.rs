@@ -318,6 +318,7 @@ impl RuntimeBuilder {
             storage,
             gpu,
         });
+        // Of the system's own, before the first slot.
         shared.write_tenants();
         let thread = Launcher::start(shared.clone(), self.linger, self.patience)?;
         // From here on its drop stops the launcher.

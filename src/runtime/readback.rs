@@ -21,6 +21,13 @@ impl Shared {
         all.skip(words * tenant as usize).take(words).map(|w| w.load(Ordering::Acquire)).collect()
     }
 
+    /// Takes all records out of a tenant's debug log. Only while no dispatch is in flight.
+    pub fn clear_debug_log(&self, tenant: u32) {
+        let words = self.layout.log_words() as usize;
+        let all = self.buffers.log_words().iter().skip(words * tenant as usize).take(words);
+        all.for_each(|word| word.store(0, Ordering::Release));
+    }
+
     /// All buffers. Only while no dispatch is in flight.
     pub fn take_readback(&self) -> Result<Readback, RuntimeError> {
         let shape = |e: &dyn std::fmt::Display| RuntimeError::Host {

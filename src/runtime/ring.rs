@@ -94,6 +94,7 @@ impl Ring {
         drop(inboxes);
         let partition = shared.partition.load(Ordering::Relaxed);
         let free = Default::default();
+        shared.tenancy.seats[tenant as usize].handles.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             shared,
             tenant,
@@ -171,6 +172,8 @@ impl Ring {
     /// # Errors
     /// [`RuntimeError::ShutDown`] and the failures of the device; what was pushed then ends as
     /// `CANCELLED` or `DEVICE_LOST`, and is handed over by [`reap`](Self::reap).
+    /// [`RuntimeError::TenantFull`] where the tenant has published too much elsewhere since: what was pushed stays,
+    /// for another flush once some of that has ended.
     #[inline]
     pub fn flush(&mut self) -> Result<(), RuntimeError> {
         if self.pushed.is_empty() { Ok(()) } else { self.publish(false) }
@@ -193,6 +196,12 @@ impl Ring {
             }
             self.shared.failure()?;
             return Err(RuntimeError::ShutDown);
+        }
+        // Pushes look at what is published, not at what others have pushed.
+        if let Err(full @ RuntimeError::TenantFull { .. }) =
+            self.shared.may_publish(self.tenant, self.pushed.len() as u32)
+        {
+            return Err(full);
         }
         self.shared.publish(&mut submission, self.tenant, &self.pushed, 0);
         submission.closed |= last;
@@ -305,5 +314,13 @@ impl Drop for Ring {
         self.give_back();
         let mut freed = lock(&self.shared.freed);
         freed.extend(lock(&self.inbox.ended).drain(..).map(|(slot, ..)| slot));
+        // The tenant had no room for them.
+        for Entry { slot, .. } in self.pushed.drain(..) {
+            if self.shared.owners[slot as usize].ring.swap(0, Ordering::AcqRel) != 0 {
+                freed.push(slot);
+            }
+        }
+        drop(freed);
+        self.shared.tenancy.let_go_of(self.tenant);
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Seat {
     pub flags: AtomicU32,
     /// Somebody has a handle to it, or it has slots that have not ended.
     pub held: AtomicBool,
+    /// Its own and those of its rings.
+    pub handles: AtomicU32,
 }
 
 /// Adds to a counter that only the holder of a lock writes.
@@ -63,8 +65,8 @@ pub(crate) struct Tenancy {
     pub changes: AtomicU64,
     /// Free words for windows, which begin behind the observables.
     windows: Mutex<range_alloc::RangeAllocator<u32>>,
-    /// Places whose handle is gone, and their windows.
-    pub leaving: Mutex<Vec<(u32, std::ops::Range<u32>)>>,
+    /// Places whose handles are gone.
+    leaving: Mutex<Vec<u32>>,
     /// What COMMAND_RECONSIDER stands at.
     reconsidered: AtomicU32,
     paused: AtomicU32,
@@ -121,17 +123,26 @@ impl Tenancy {
 
     /// Lends places and windows anew whose last tenants' slots have all ended.
     pub fn let_go(&self) {
-        lock(&self.leaving).retain_mut(|(id, window)| {
+        lock(&self.leaving).retain(|id| {
             let seat = &self.seats[*id as usize];
             if seat.outstanding() != 0 {
                 return true;
             }
-            self.give_window(std::mem::take(window));
+            // Not before: what is on its way still goes by its terms.
+            self.give_window(std::mem::take(&mut lock(&self.terms)[*id as usize].window));
             seat.flags.store(0, Ordering::Release);
             self.changes.fetch_add(1, Ordering::AcqRel);
             seat.held.store(false, Ordering::Release);
             false
         });
+    }
+
+    /// A handle of a tenant's is gone.
+    pub fn let_go_of(&self, id: u32) {
+        if id != 0 && self.seats[id as usize].handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            lock(&self.leaving).push(id);
+            self.let_go();
+        }
     }
 
     pub fn take_window(&self, words: u32) -> Result<std::ops::Range<u32>, RuntimeError> {
@@ -206,6 +217,8 @@ impl Shared {
         if self.layout.tenants == 1 {
             return;
         }
+        // Held against those who change flags meanwhile.
+        let _submission = lock(&self.submission);
         let terms = lock(&self.tenancy.terms);
         let seats = &self.tenancy.seats;
         let held = |(_, seat): &(&Terms, &Seat)| seat.held.load(Ordering::Acquire);

@@ -36,7 +36,7 @@ pub struct TenantBuilder {
 
 /// A tenant's handle: it submits, and sees what became of its own slots alone. All methods may be called from any
 /// thread. Dropping it lets go of the tenant: what it has published ends all the same, as UNAUTHORIZED if it is
-/// paused, and its place is lent anew when all has.
+/// paused, and its place is lent anew when all has and its rings are gone too. Rings of one that was not paused go on.
 pub struct Tenant {
     pub(super) shared: Arc<Shared>,
     pub(super) id: u32,
@@ -116,6 +116,7 @@ impl TenantBuilder {
         let shared = self.shared;
         let id = shared.tenancy.take_seat()?;
         // From here on its drop gives the place back.
+        shared.tenancy.seats[id as usize].handles.store(1, Ordering::Relaxed);
         let tenant = Tenant { shared, id };
         let shared = &tenant.shared;
         let window = shared.tenancy.take_window(self.window)?;
@@ -141,6 +142,7 @@ impl TenantBuilder {
             seat.flags.store(TENANT_ADMITTED, Ordering::Release);
             shared.tenancy.changes.fetch_add(1, Ordering::AcqRel);
             control[window.start as usize..window.end as usize].fill(0);
+            shared.clear_debug_log(id);
             shared.write_tenants();
             upload(&shared.gpu, &shared.buffers.control, &control)?;
             Ok::<_, RuntimeError>(())
@@ -256,10 +258,7 @@ impl Drop for Tenant {
         if seat.has(TENANT_PAUSED) {
             self.revoke();
         }
-        let window = std::mem::take(&mut lock(&self.shared.tenancy.terms)[self.id as usize].window);
-        // What it has published may still write there: until that has ended, nobody else gets it.
-        lock(&self.shared.tenancy.leaving).push((self.id, window));
-        self.shared.tenancy.let_go();
+        self.shared.tenancy.let_go_of(self.id);
     }
 }
 
