@@ -1,16 +1,14 @@
-//! Several tenants on one kernel: what each may do, what it sees, and what becomes of its slots.
-
-mod support;
+//! What each tenant may do, what it sees, and what becomes of its slots: a case at a time.
 
 use std::time::Duration;
 
+use crate::support::{MODES, PATIENCE, assert_silent, builder};
 use ringfence::descriptor::{BatchDescriptor, BuiltinOpcode, EncodeSlot, PackedOpDescriptor, SlotDescriptor};
 use ringfence::protocol::abi::opcode::*;
 use ringfence::protocol::{
     FAIRNESS_BASE, LIMIT_BASE, OBSERVABLE_BASE, QUOTA_BASE, TENANT_BASE, TENANT_WORD, try_read_debug_log,
 };
 use ringfence::runtime::{Outcome, Runtime, RuntimeError, SlotWords, SubmitError, Tenant};
-use support::{MODES, PATIENCE, assert_silent, builder};
 
 const UNAUTHORIZED: Outcome = Outcome::Fault { code: 3, detail: 0 };
 const OUT_OF_CREDITS: Outcome = Outcome::Fault { code: 5, detail: 0 };

@@ -1,0 +1,9 @@
+//! Several tenants on one kernel: what each may do, what it sees, what becomes of its slots, and how much it gets.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod basics;
+mod lives;
+mod model;
+mod regressions;
