@@ -72,12 +72,16 @@ bool reserve_turns(uint level, uint waiting, uint count) {
     } else {
         if (low != 1u << level) {
             uint turns = load_relaxed_state(STATE_TURNS);
+            // A level that is due is never refused: both may be, when one had none that could be claimed for a while.
+            bool due = (level == PRIORITY_LOW && low_passed(turns) >= LOW_PASSED_OVER) ||
+                       (level == PRIORITY_IDLE && idle_passed(turns) >= LOW_PASSED_OVER);
             uint passed_low = level == PRIORITY_LOW ? 0 : low_passed(turns) + ((low & LOW_BIT) != 0 ? count : 0);
             uint passed_idle = level == PRIORITY_IDLE ? 0 : idle_passed(turns) + ((low & IDLE_BIT) != 0 ? count : 0);
-            reserved = passed_low <= PASSED_OVER && passed_idle <= PASSED_OVER;
+            reserved = due || (passed_low <= PASSED_OVER && passed_idle <= PASSED_OVER);
+            uint next = min(passed_low, PASSED_OVER) | min(passed_idle, PASSED_OVER) << 16;
             if (reserved)
-                reserved = atomicCompSwap(state[STATE_TURNS], turns, passed_low | passed_idle << 16, SCOPE, 0,
-                                          gl_SemanticsRelaxed, 0, gl_SemanticsRelaxed) == turns;
+                reserved = atomicCompSwap(state[STATE_TURNS], turns, next, SCOPE, 0, gl_SemanticsRelaxed, 0,
+                                          gl_SemanticsRelaxed) == turns;
         }
         if (reserved && since != 0)
             atomicStore(control[PRIORITY_STARVATION_COUNTER], 0u, SCOPE, 0, gl_SemanticsRelaxed);
