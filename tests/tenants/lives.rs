@@ -748,7 +748,6 @@ fn live(setup: Setup) {
 }
 
 #[test]
-#[ignore = "a slot in some ten thousand waits until the next dispatch where there are several workers: being looked for"]
 fn lives_are_as_the_model_says() {
     for mode in MODES {
         for (workers, wide) in [(1, false), (2, false), (3, true)] {
@@ -766,7 +765,6 @@ fn lives_are_as_the_model_says() {
 }
 
 #[test]
-#[ignore = "a slot in some ten thousand waits until the next dispatch where there are several workers: being looked for"]
 fn a_thousand_tenants_live_at_once() {
     for mode in MODES {
         live(Setup { mode, workers: 2, tenants: 1024, lives: 1200, wide: false, seed: 0x0400_7E4A });
