@@ -146,7 +146,7 @@ impl Shared {
     fn to_inbox(&self, ring: u32, slot: u32, user_data: u64, outcome: Outcome) {
         // Held meanwhile: a ring that is dropped now would leave the slot in an inbox nobody reads.
         let inboxes = lock(&self.inboxes);
-        match inboxes.list.iter().find(|i| i.ring == ring) {
+        match inboxes.of(ring) {
             Some(inbox) => inbox.put(slot, user_data, outcome),
             // The ring was dropped; its slots come back.
             None => lock(&self.freed).push(slot),
@@ -181,7 +181,7 @@ impl Shared {
                 count += 1;
             }
         }
-        let inboxes = lock(&self.inboxes).list.clone();
+        let inboxes = lock(&self.inboxes).all();
         for inbox in inboxes {
             count += inbox.cancel(self, outcome);
         }

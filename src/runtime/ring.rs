@@ -28,10 +28,27 @@ pub(crate) struct Inbox {
 /// The inboxes of the rings that live.
 #[derive(Default)]
 pub(crate) struct Inboxes {
-    pub list: Vec<Arc<Inbox>>,
+    /// By the ring's number, which grows: sorted.
+    list: Vec<Arc<Inbox>>,
     /// Number of the ring made last. None comes twice: slots of a dropped ring may still be on their
     /// way, and must not end in another's inbox.
     last: u32,
+}
+
+impl Inboxes {
+    /// The inbox of a ring, if it lives.
+    pub fn of(&self, ring: u32) -> Option<&Arc<Inbox>> {
+        self.place(ring).ok().map(|at| &self.list[at])
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Inbox>> {
+        self.list.clone()
+    }
+
+    fn place(&self, ring: u32) -> Result<usize, usize> {
+        self.list.binary_search_by_key(&ring, |inbox| inbox.ring)
+    }
 }
 
 impl Inbox {
@@ -90,7 +107,9 @@ impl Ring {
         inboxes.last = inboxes.last.checked_add(1).unwrap_or(1);
         let inbox =
             Arc::new(Inbox { ring: inboxes.last, ended: Mutex::default(), stashed: AtomicBool::new(false) });
-        inboxes.list.push(inbox.clone());
+        // At the end, but for when the numbers have come round.
+        let at = inboxes.place(inbox.ring).unwrap_or_else(|at| at);
+        inboxes.list.insert(at, inbox.clone());
         drop(inboxes);
         let partition = shared.partition.load(Ordering::Relaxed);
         let free = Default::default();
