@@ -5,7 +5,7 @@ use super::error::RuntimeError;
 pub use crate::protocol::abi::live::MAX_TENANTS;
 
 /// A set of tenants, by their ids. The default is the system's own, 0, alone: a capability is given to
-/// the others one by one.
+/// the others one by one. An id is lent anew when its tenant is gone: take capabilities away before that.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tenants([u64; (MAX_TENANTS / 64) as usize]);
 

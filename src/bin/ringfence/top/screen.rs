@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::feed::Update;
@@ -70,7 +71,10 @@ pub fn show(feed: &Receiver<Update>, mut view: View) -> io::Result<Stopped> {
         if std::mem::take(&mut stale) {
             screen.0.draw(|frame| frame.render_widget(&mut view, frame.area()))?;
         }
-        if event::poll(TICK)? {
+        if hung_up() {
+            return Ok(Stopped::Signal(SIGHUP));
+        }
+        if event::poll(Duration::ZERO)? {
             match event::read()? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => {
                     if ends(&key) {
@@ -87,6 +91,15 @@ pub fn show(feed: &Receiver<Update>, mut view: View) -> io::Result<Stopped> {
             number => return Ok(Stopped::Signal(number as i32)),
         }
     }
+}
+
+/// Waits for a key, or a tick; whether the terminal is gone. That signals only its own session, and reading events
+/// from it would never end.
+fn hung_up() -> bool {
+    let output = io::stdout();
+    let mut polled = [PollFd::new(&output, PollFlags::IN)];
+    let tick = Timespec { tv_sec: 0, tv_nsec: TICK.as_nanos() as _ };
+    poll(&mut polled, Some(&tick)).is_ok() && polled[0].revents().contains(PollFlags::HUP)
 }
 
 fn ends(key: &KeyEvent) -> bool {
