@@ -148,6 +148,9 @@ fn a_copy_that_is_executed_gives_way() {
             assert!(seen(131_071) && copied.iter().zip(&words).all(|(a, b)| a.load(Ordering::Acquire) == *b));
         }
         assert!(overtaken > 0, "an ask never came before the end of a copy that was begun");
+        let counters = runtime.readback().expect("a readback").counters().expect("whole buffers");
+        let ended = counters.done_slots + counters.fault_slots + counters.empty_slots;
+        assert_eq!(ended, 256, "slots that gave way say so when they have ended: {counters:?}");
         overtaken = 0;
     }
     assert_silent();

@@ -10,7 +10,9 @@ use super::shared::{Shared, lock};
 use super::transfer::download;
 use crate::io::queue::IoQueue;
 use crate::protocol::abi::io::IO_SLOT_COUNT;
-use crate::protocol::abi::slot::{SLOT_WORDS, STATUS_DONE, STATUS_PUBLISHED, STATUS_WAIT_IO, STATUS_WORD};
+use crate::protocol::abi::slot::{
+    SLOT_WORDS, STATUS_DONE, STATUS_PUBLISHED, STATUS_REQUEUE, STATUS_WAIT_IO, STATUS_WORD, STATUS_YIELD,
+};
 use crate::readback::Readback;
 
 impl Shared {
@@ -56,8 +58,9 @@ impl Shared {
             let on_its_way = job.is_some() || owner.ring.load(Ordering::Acquire) != 0;
             owner.job.store(job);
             let status = &mut slot[STATUS_WORD as usize];
-            // The device leaves WAIT_IO behind in slots that were resumed and ended.
-            if matches!(*status, STATUS_PUBLISHED | STATUS_WAIT_IO) && !on_its_way {
+            // The device leaves behind what it wrote into slots that waited, gave way or were passed over, and ended.
+            let left = matches!(*status, STATUS_PUBLISHED | STATUS_WAIT_IO | STATUS_YIELD | STATUS_REQUEUE);
+            if left && !on_its_way {
                 *status = STATUS_DONE;
             }
         }
