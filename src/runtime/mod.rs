@@ -372,7 +372,7 @@ impl Runtime {
     }
 
     /// Control buffer, ring and debug log, exact: taken while no dispatch is in flight. The ring's
-    /// status words say PUBLISHED of slots that have not ended, else DONE or FAULT, or EMPTY of slots
+    /// status words say PUBLISHED, WAIT_IO, YIELD or REQUEUE of slots that have not ended, else DONE or FAULT, or EMPTY of slots
     /// that were never used. The IO queue is empty.
     ///
     /// # Errors
