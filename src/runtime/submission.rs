@@ -96,9 +96,9 @@ impl Shared {
                 continue;
             }
             self.wait_for_space()?;
-            // Rings keep slots of their own. If they hold the rest, with nothing on its way, no wait
-            // would ever end.
-            if self.outstanding() > 0 || !lock(&self.freed).is_empty() {
+            // Rings keep slots of their own, and paused tenants theirs. If they hold the rest, with
+            // nothing on its way, no wait would ever end.
+            if self.due() > 0 || !lock(&self.freed).is_empty() {
                 starved = None;
             } else if starved.get_or_insert_with(Instant::now).elapsed() > STARVED {
                 return Err(full);

@@ -435,18 +435,23 @@ impl Run {
         let apart = effect.touched.is_disjoint(&self.lives[life].busy);
         let tenant = self.lives[life].tenant.as_ref();
         if apart && !numbers.is_empty() {
-            let batch = tenant.expect("it lives").submit_batch(&batch).expect("there is room");
-            numbers.push(self.send(life, fence, effect));
-            let numbers = numbers.into_iter().map(Some).collect();
-            self.lives[life].handles.push(Handle::Batch(numbers, batch));
-            self.count("batch");
-        } else {
-            // Its first word is taken: nothing is published.
-            let of = &mut self.lives[life];
-            for number in numbers {
-                let sent = of.sent.remove(&number).expect("just sent");
-                of.busy.retain(|word| !sent.effect.touched.contains(word));
+            match tenant.expect("it lives").submit_batch(&batch) {
+                Ok(batch) => {
+                    numbers.push(self.send(life, fence, effect));
+                    let numbers = numbers.into_iter().map(Some).collect();
+                    self.lives[life].handles.push(Handle::Batch(numbers, batch));
+                    return self.count("batch");
+                }
+                // Rings and paused tenants hold the level.
+                Err(SubmitError::Runtime(RuntimeError::Full { .. })) => self.count("no room for a batch"),
+                Err(e) => panic!("{:?}: {e}", self.setup),
             }
+        }
+        // Its first word is taken, or there is no room: nothing was published.
+        let of = &mut self.lives[life];
+        for number in numbers {
+            let sent = of.sent.remove(&number).expect("just sent");
+            of.busy.retain(|word| !sent.effect.touched.contains(word));
         }
     }
 

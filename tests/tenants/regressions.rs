@@ -4,7 +4,7 @@ use ringfence::descriptor::BuiltinOpcode::{Memcpy, Nop};
 use ringfence::descriptor::{EncodeSlot as _, PackedOpDescriptor, SlotDescriptor};
 use ringfence::protocol::abi::opcode::*;
 use ringfence::protocol::{FaultCode, LoadMiss, try_read_debug_log};
-use ringfence::runtime::{Outcome, RuntimeError, StorageOptions};
+use ringfence::runtime::{Outcome, RuntimeError, StorageOptions, SubmitError};
 
 use crate::support::{MODES, PATIENCE, assert_silent, builder};
 
@@ -147,6 +147,36 @@ fn a_fence_waits_for_no_other_tenants_transfers() {
         paused.resume();
         let ended = held.wait_timeout(PATIENCE).expect("well").expect("in time");
         assert_eq!(ended.fault(), Some((FaultCode::BadOperand, 0)), "{mode}: no such file");
+    }
+    assert_silent();
+}
+
+/// A paused tenant's slots end when somebody resumes it, who may be the one that waits for room.
+#[test]
+fn a_level_that_a_paused_tenant_fills_is_no_wait_without_end() {
+    for mode in MODES {
+        let runtime = builder(mode).tenants(3).level_slots([0, 0, 16, 0, 0]).build().expect("a runtime");
+        let paused = runtime.tenant("paused").slots(16).open().expect("a tenant");
+        let other = runtime.tenant("other").open().expect("a tenant");
+        paused.pause();
+        let held: Vec<_> =
+            (0..16).map(|_| paused.submit(&SlotDescriptor::nop()).expect("published")).collect();
+        let refused = other.submit(&SlotDescriptor::nop()).err().expect("nothing frees a slot");
+        assert!(
+            matches!(refused, SubmitError::Runtime(RuntimeError::Full { level: 2, slots: 16 })),
+            "{mode}: {refused}"
+        );
+        let refused = paused.submit(&SlotDescriptor::nop()).err().expect("nor one of its own");
+        assert!(
+            matches!(refused, SubmitError::Runtime(RuntimeError::TenantFull { slots: 16 })),
+            "{mode}: {refused}"
+        );
+        paused.resume();
+        let job = other.submit(&SlotDescriptor::nop()).expect("they end");
+        for job in held.iter().chain([&job]) {
+            let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time");
+            assert_eq!(ended.outcome, Outcome::Done(0), "{mode}");
+        }
     }
     assert_silent();
 }
