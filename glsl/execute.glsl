@@ -56,6 +56,7 @@ const uint HAS_WIDE = 8;      // the one wide slot
 const uint HAS_TRANSFERS = 16;
 const uint HAS_MARKS = 32;    // fences and SHUTDOWN
 const uint HAS_BATCHES = 64; // slots of batches
+const uint HAS_PARENTS = 128; // slots that publish others
 
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.

@@ -48,6 +48,11 @@ const uint RESERVE = LANE_CLAIM_COST;
 
 #include "claim.glsl"
 
+#ifdef WITH_CHILDREN
+#include "family.glsl"
+#else
+uint root_of(uint slot) { return slot; }
+#endif
 #ifdef WITH_CONTINUATION
 #include "turns.glsl"
 #endif
@@ -58,6 +63,10 @@ const uint RESERVE = LANE_CLAIM_COST;
 #include "op/load_sum.glsl"
 #include "op/transfer.glsl"
 #endif
+#ifdef WITH_CHILDREN
+#include "children.glsl"
+#include "op/unfold.glsl"
+#endif
 
 // Why a slot is not executed; fault 0 where it is.
 Outcome refusal(uint slot, uint op) {
@@ -66,8 +75,16 @@ Outcome refusal(uint slot, uint op) {
 #ifdef WITH_TENANTS
     else o = tenant_refusal(op);
 #endif
-    if (o.fault == 0 && (used & LEVELS_CANCEL) != 0 && load_relaxed_submission(cancel_word(slot)) != 0)
+    if (o.fault == 0 && (used & LEVELS_CANCEL) != 0 && load_relaxed_submission(cancel_word(root_of(slot))) != 0)
         o = Outcome(FAULT_CANCELLED, 0, 0, 0);
+#ifdef WITH_CHILDREN
+    // The host knows nothing of children: it answers none, and none ends it.
+    bool hosts = op == OP_SHUTDOWN;
+#ifdef WITH_IO
+    hosts = hosts || is_transfer(op);
+#endif
+    if (o.fault == 0 && hosts && is_child(slot)) o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
+#endif
     return o;
 }
 
@@ -116,6 +133,11 @@ void serve(Claim c, uint level, bool again) {
     acquire_published();
     uint entry = c.entry;
     uint batch = c.batch;
+#ifdef WITH_CHILDREN
+    // A child's first turn comes by way of a ready queue, too.
+    again = again && (entry & ENTRY_FIRST) == 0;
+    entry &= ~ENTRY_FIRST;
+#endif
     uint slot = entry & ENTRY_SLOT_MASK;
     bool mine = c.mine && slot < push.slot_count;
     uint base = slot * SLOT_WORDS;
@@ -142,18 +164,28 @@ void serve(Claim c, uint level, bool again) {
 #ifdef WITH_IO
     transfers = lanes && is_transfer(op);
 #endif
+#ifdef WITH_CHILDREN
+    bool parent = mine && unfolds(op) && (o.fault == 0 || again);
+    bool unfolding = lanes && parent;
+    lanes = lanes && !unfolding;
+#endif
     lanes = lanes && !wide && !transfers;
     uint has = (lanes ? HAS_LANES : 0) | (lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
                (lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
                (transfers ? HAS_TRANSFERS : 0) |
                (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
                (mine && batch != 0 ? HAS_BATCHES : 0);
+#ifdef WITH_CHILDREN
+    has |= parent ? HAS_PARENTS : 0;
+#endif
     has = subgroupOr(has);
+#ifdef WITH_CONTINUATION
+    executed_level = level;
+#endif
 
 #ifdef WITH_WIDE
     if ((has & HAS_WIDE) != 0) {
-        executed_level = level;
-        Outcome ended = execute_wide(op, slot, again);
+        Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again));
         if (wide) o = ended;
     }
 #endif
@@ -161,6 +193,12 @@ void serve(Claim c, uint level, bool again) {
     if ((has & HAS_TRANSFERS) != 0) {
         Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0, again);
         if (transfers) o = moved;
+    }
+#endif
+#ifdef WITH_CHILDREN
+    if ((has & HAS_PARENTS) != 0) {
+        Outcome unfolded = op_unfold(unfolding, slot, again);
+        if (unfolding) o = unfolded;
     }
 #endif
     if ((has & HAS_LANES) != 0) {
@@ -181,7 +219,7 @@ void serve(Claim c, uint level, bool again) {
     }
 
 #ifdef WITH_CONTINUATION
-    if ((has & (HAS_TRANSFERS | HAS_WIDE)) != 0) {
+    if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS)) != 0) {
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
         bool asking = mine && o.fault == PENDING_ROOM;
@@ -195,11 +233,46 @@ void serve(Claim c, uint level, bool again) {
         mine = mine && !pending && !asking;
     }
 #endif
+#ifdef WITH_CHILDREN
+    if ((has & HAS_PARENTS) != 0) {
+        bool last = own_part_ends(mine && parent, slot, batch, o);
+        if (mine && parent && last) o = family_outcome(slot);
+        mine = mine && (!parent || last);
+    }
+#endif
     bool ends = mine && !fence && !drains;
+#ifdef WITH_CHILDREN
+    bool more = true;
+    while (more) {
+        // The last child to end ends its parent.
+        bool child = ends && is_child(slot);
+        more = subgroupAny(child);
+        deliver(ends && !child, slot, o);
+        count_outcomes(ends, subgroupBallotBitCount(subgroupBallot(ends)), o);
+        count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
+        if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
+        if (more) {
+            uint above = child ? state[family_word(slot, FAMILY_PARENT)] : slot;
+            ends = leave_family(child, slot, o, above);
+            if (ends) {
+                slot = above;
+                op = slots[slot * SLOT_WORDS + OPCODE_WORD];
+                o = family_outcome(slot);
+                batch = state[family_word(slot, FAMILY_BATCH)];
+                amount = 1;
+            }
+            mine = ends;
+            has |= HAS_BATCHES;
+            more = subgroupAny(ends);
+        }
+        charge(1);
+    }
+#else
     complete(ends, slot, o);
     count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
-    count_claims(claimed, level);
     if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
+#endif
+    count_claims(claimed, level);
 }
 
 // Completes a SHUTDOWN once every other slot has ended.
@@ -231,6 +304,13 @@ void main() {
     kind_before = 0;
 #endif
     served = PRIORITY_NORMAL;
+#ifdef WITH_CHILDREN
+    seek_from = 0;
+#ifdef WITH_TENANTS
+    starved = 0;
+    starved_before = 0;
+#endif
+#endif
 #ifdef WITH_TENANTS
     fruitless = 0;
     visits = 0;
@@ -267,7 +347,12 @@ void main() {
             f = choose(w, f, most);
             c = claim(f, w.levels, most);
 #endif
-            if (c.count != 0) serve(c, f.level, f.queue != SUBMISSION);
+            if (c.count != 0) {
+                serve(c, f.level, f.queue != SUBMISSION);
+#if defined(WITH_TENANTS) && defined(WITH_CHILDREN)
+                refill_parents(f.level, w.levels, c.count);
+#endif
+            }
         } else if (stay) {
             finish_draining();
         }

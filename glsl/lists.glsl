@@ -159,8 +159,23 @@ void give_credits_back(uint t, uint n) {
         atomicAdd(control[word], n, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
+// Counts that a tenant was passed over, in a table behind the one of what has ended.
+void count_throttled(uint t) {
+    uint word = tenant_table_word(FAIRNESS_BASE, t);
+    if (word < push.control_words - min(push.tenants, push.control_words))
+        atomicAdd(control[word + push.tenants], 1, SCOPE, 0, gl_SemanticsRelaxed);
+}
+
 // Visits that found nothing but tenants without credits, one after the other, in tenants.
 uint fruitless;
+
+#ifdef WITH_CHILDREN
+// Claims of a level that children of a tenant had, and that its quanta have not paid for.
+uint debt_word(uint t, uint level) { return tenant_state(t, 0) + TENANT_DEBTS + level; }
+
+// Who owes that many publishes no more before a visit has paid for some; then it is in the list, too.
+const uint MOST_OWED = 32;
+#endif
 
 // Claims from the tenants at the head of a level's list, at most `most` slots.
 Claim visit(uint level, uint waiting, uint most) {
@@ -196,11 +211,23 @@ Claim visit(uint level, uint waiting, uint most) {
     uint quantum = max(tenant_record_word(t, TENANT_QUANTUM), 1);
     uint deficit = load_relaxed_state(at + TENANT_DEFICIT) + (quantum << shift);
     uint may = own && !paused ? min(there, 1u << shift) : 0;
-    // Where nobody may claim yet, and all are in sight, as many rounds at once as the nearest needs.
-    uint missing = ONE_CLAIM - min(deficit, ONE_CLAIM);
-    uint rounds = subgroupMin(may == 0 ? 0xFFFFFFFF : admitted ? (missing + quantum - 1) / quantum : 0);
     bool in_sight = load_relaxed_state(STATE_LISTED_TAILS + level) - head <= found;
+    uint owed = 0;
+#ifdef WITH_CHILDREN
+    if (own) owed = load_relaxed_state(debt_word(t, level));
+#endif
+    // Where nobody may claim yet, and all are in sight, as many rounds at once as the nearest needs.
+    uint next = ONE_CLAIM * (owed + min(may, 1));
+    uint missing = next - min(deficit, next);
+    uint rounds = subgroupMin(next == 0 ? 0xFFFFFFFF : admitted ? (missing + quantum - 1) / quantum : 0);
     if (subgroupBroadcastFirst(in_sight) && rounds != 0xFFFFFFFF) deficit += rounds * quantum;
+#ifdef WITH_CHILDREN
+    // What children have claimed is paid for first.
+    uint paid = min(owed, deficit / ONE_CLAIM);
+    if (paid != 0) atomicAdd(state[debt_word(t, level)], 0u - paid, SCOPE, 0, gl_SemanticsRelaxed);
+    deficit -= paid * ONE_CLAIM;
+    owed -= paid;
+#endif
     deficit = min(deficit, gl_SubgroupSize * ONE_CLAIM);
     uint wanted = admitted ? min(may, deficit / ONE_CLAIM) : may;
     uint granted = wanted;
@@ -236,19 +263,16 @@ Claim visit(uint level, uint waiting, uint most) {
     if (own) {
         if (granted != taken && admitted) give_credits_back(t, granted - taken);
         atomicStore(state[at + TENANT_CLAIMED], claimed + taken, SCOPE, 0, gl_SemanticsRelaxed);
-        bool empty = taken == there;
+        bool empty = taken == there && owed == 0;
         uint left = empty || !admitted ? 0 : deficit - min(deficit, taken * ONE_CLAIM);
         atomicStore(state[at + TENANT_DEFICIT], left, SCOPE, 0, gl_SemanticsRelaxed);
         if (throttled) {
             uint slot = load_relaxed_submission(tenant_entry(t, level, claimed)) & ENTRY_SLOT_MASK;
             if (slot < push.slot_count) slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_REQUEUE;
-            // A table behind the one of what has ended.
-            uint word = tenant_table_word(FAIRNESS_BASE, t);
-            if (word < push.control_words - min(push.tenants, push.control_words))
-                atomicAdd(control[word + push.tenants], 1, SCOPE, 0, gl_SemanticsRelaxed);
+            count_throttled(t);
         }
     }
-    bool more = own && taken != there && !paused;
+    bool more = own && (taken != there || (owed != 0 && admitted)) && !paused;
     put_in_list(more, t, level);
     bool leaves = own && !more;
     if (leaves) exchange_state(at + TENANT_LISTED, 0);

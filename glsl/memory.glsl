@@ -31,6 +31,7 @@ layout(push_constant) uniform Push {
     uint tenants;       // tenants, the system's own included
     uint tenant_shift;  // log2 of the entries of a tenant's queue at a level
     uint list_shift;    // log2 of the entries of a level's list of tenants
+    uint children;      // slots of each depth for those that the device publishes, a multiple of 32; or 0
 } push;
 
 // What the lane's slot may name: words of the control buffer from the first to one before the last.

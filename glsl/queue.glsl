@@ -15,8 +15,8 @@ uint lap_of(uint position) { return ((position >> push.queue_shift) + 1) & LAP_M
 uint in_queue(uint position) { return position & ((1u << push.queue_shift) - 1); }
 
 // Delivers the outcomes of the lanes in `mine`; the whole subgroup calls it. The slot is the host's again
-// as soon as its completion is there, so that its status word comes first.
-void complete(bool mine, uint slot, Outcome o) {
+// as soon as its completion is there, so that its status word comes first. Returns how many there are.
+uint deliver(bool mine, uint slot, Outcome o) {
     if (mine && o.fault != 0) slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_FAULT;
     release_effects();
     uvec4 who = subgroupBallot(mine);
@@ -41,7 +41,11 @@ void complete(bool mine, uint slot, Outcome o) {
             store_relaxed_completion(behind + 1, tag | (o.hi >> 16));
         }
     }
-    uint ended = subgroupBallotBitCount(who);
+    return subgroupBallotBitCount(who);
+}
+
+// Counts slots that have ended, `ended` in all.
+void count_outcomes(bool mine, uint ended, Outcome o) {
     uint faults = subgroupBallotBitCount(subgroupBallot(mine && o.fault != 0));
     if (gl_SubgroupInvocationID == 0) {
         if (ended != faults) atomicAdd(control[DONE_COUNT], ended - faults, SCOPE, 0, gl_SemanticsRelaxed);
@@ -53,6 +57,11 @@ void complete(bool mine, uint slot, Outcome o) {
 #ifdef WITH_TENANTS
     count_ended(mine);
 #endif
+}
+
+void complete(bool mine, uint slot, Outcome o) {
+    uint ended = deliver(mine, slot, o);
+    count_outcomes(mine, ended, o);
 }
 
 // Adds the lanes that executed `op` to its metric.

@@ -66,6 +66,7 @@ bool may_use(uint opcodes, uint op) {
                : op == OP_STORE_RANGE   ? 15
                : op == OP_IO_FENCE      ? 16
                : op == OP_LOAD_SUM      ? 17
+               : op == OP_UNFOLD        ? 18
                                         : OPCODES_OTHER;
     return (opcodes >> bit & 1) != 0;
 }

@@ -63,7 +63,7 @@ uint after_step(uint slot, out uint area) {
 #endif
     uint next = GO_ON;
     bool cancelled = false;
-    if ((load_relaxed_submission(COMMAND_LEVELS) & LEVELS_CANCEL) != 0) cancelled = load_relaxed_submission(cancel_word(slot)) != 0;
+    if ((load_relaxed_submission(COMMAND_LEVELS) & LEVELS_CANCEL) != 0) cancelled = load_relaxed_submission(cancel_word(root_of(slot))) != 0;
     if (subgroupBroadcastFirst(cancelled)) {
         next = END;
     } else if (subgroupAny(higher || told)) {

@@ -7,11 +7,13 @@
 mod batch;
 mod opcode;
 mod packed;
+mod unfold;
 mod window;
 
 pub use batch::{BatchDescriptor, EncodedBatch};
 pub use opcode::{BuiltinOpcode, SlotOpcode};
 pub use packed::{PackedError, PackedOpDescriptor};
+pub use unfold::UnfoldDescriptor;
 pub use window::{WindowClass, WindowDescriptor, WindowItem};
 
 use crate::protocol::{
@@ -47,6 +49,17 @@ pub enum DescriptorError {
         /// The room there is.
         limit: usize,
     },
+    /// More slots than one UNFOLD publishes.
+    #[error("{count} slots are more than one UNFOLD publishes, {most}; submit several")]
+    TooManySlots {
+        /// How many were asked for.
+        count: u32,
+        /// The most.
+        most: u32,
+    },
+    /// An UNFOLD in one part.
+    #[error("a fan-out of 1 is none; use 0, or 2 and more")]
+    FanOut,
     /// The inner ops do not fit a packed slot.
     #[error(transparent)]
     Packed(#[from] PackedError),

@@ -67,6 +67,8 @@ builtin_opcodes! {
     IoFence = IO_FENCE,
     /// Asks for bytes and sums their words.
     LoadSum = LOAD_SUM,
+    /// Publishes slots from the device, and ends when they have.
+    Unfold = UNFOLD,
     /// Drains, then stops the workers.
     Shutdown = SHUTDOWN,
 }

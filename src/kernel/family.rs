@@ -33,6 +33,7 @@ struct Family {
 const SCAN: &Family = &Family { opcodes: &[OP_SCAN], claim_cost: SCAN_CLAIM_COST };
 const RANGE: &Family =
     &Family { opcodes: &[OP_CRC32C, OP_SUM_WORDS, OP_COPY_RANGE], claim_cost: RANGE_CLAIM_COST };
+const UNFOLD: &Family = &Family { opcodes: &[OP_UNFOLD], claim_cost: LANE_CLAIM_COST };
 const TRANSFER: &Family = &Family { opcodes: IO, claim_cost: RANGE_CLAIM_COST };
 
 /// Modules, those without and those with transfers each by growing size, with what each has beyond [`CORE`]; those that
@@ -45,12 +46,17 @@ const MODULES: &[(&str, &[&Family])] = &[
     ("wide", &[SCAN, RANGE]),
     ("io64", &[TRANSFER, RANGE]),
     ("io", &[TRANSFER, RANGE]),
-    ("full", &[TRANSFER, SCAN, RANGE]),
+    ("unfold", &[UNFOLD, SCAN, RANGE]),
+    ("full", &[UNFOLD, TRANSFER, SCAN, RANGE]),
 ];
 
 /// The same for runtimes that several tenants share.
-const SHARED_MODULES: &[(&str, &[&Family])] =
-    &[("shared", &[]), ("shared_wide", &[SCAN, RANGE]), ("shared_full", &[TRANSFER, SCAN, RANGE])];
+const SHARED_MODULES: &[(&str, &[&Family])] = &[
+    ("shared", &[]),
+    ("shared_wide", &[SCAN, RANGE]),
+    ("shared_unfold", &[UNFOLD, SCAN, RANGE]),
+    ("shared_full", &[UNFOLD, TRANSFER, SCAN, RANGE]),
+];
 
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
 /// so they ask for nothing. It has transfers only if they are asked for: without somebody to answer, their

@@ -161,6 +161,8 @@ pub mod opcode {
         OP_IO_FENCE = 0x8000_0021;
         /// Asks for bytes, and sums their words once they are there.
         OP_LOAD_SUM = 0x8000_0022;
+        /// Publishes slots, and ends when they have.
+        OP_UNFOLD = 0x8000_0030;
         /// Drains, then stops the workers.
         OP_SHUTDOWN = 0xFFFF_FFFF;
         /// Opcodes with this bit belong to the system.
@@ -171,6 +173,12 @@ pub mod opcode {
         DFA_ROW_WORDS = 256;
         /// Most inner ops of a packed slot.
         PACKED_MAX_OPS = 23;
+        /// Most slots that an UNFOLD publishes, those of its parts included.
+        UNFOLD_MAX = 1_048_576;
+        /// Where the fan-out is in a1 of UNFOLD, above the count.
+        UNFOLD_FAN_SHIFT = 24;
+        /// Slots that an UNFOLD publishes at most before it gives way.
+        UNFOLD_TURN = 16;
     }
 }
 
@@ -195,6 +203,8 @@ pub mod fault {
         FAULT_DEVICE_LOST = 8;
         /// Detail of BAD_OPERAND: the priority word is above 4.
         DETAIL_PRIORITY = 15;
+        /// Detail of BAD_OPERAND: a slot so deep may publish none.
+        DETAIL_DEPTH = 14;
         /// Detail of BAD_PACKED: the counts in the header do not fit.
         DETAIL_PACKED_HEADER = 0xFFFF;
         /// First code of user handlers.
@@ -281,6 +291,8 @@ pub mod live {
         ENTRY_WIDE = 0x0080_0000;
         /// The slot was claimed before, and is resumed with the host's answer.
         ENTRY_RESUMED = 0x0040_0000;
+        /// The device has published the slot, and it was not claimed before.
+        ENTRY_FIRST = 0x0020_0000;
         /// Words of a submission entry: lap | wide | slot, lap | batch.
         SUBMISSION_WORDS = 2;
         /// Words of a completion entry: lap | kind | slot, lap | 24 bits.
@@ -379,6 +391,8 @@ pub mod live {
         TENANT_OPCODES = 3;
         /// Record: its part of the largest weight, as a part of ONE_CLAIM.
         TENANT_QUANTUM = 4;
+        /// Record: how many slots of its own the device may have published, at each depth.
+        TENANT_CHILDREN_MOST = 5;
         /// One claim, in quanta and deficits.
         ONE_CLAIM = 65_536;
         /// Flag: its slots are executed, if the mask table says so too.
@@ -403,6 +417,28 @@ pub mod live {
         TENANT_DEFICIT = 3;
         /// Behind the levels: STATE_REFILLS when it was last given credits.
         TENANT_REFILLED = 20;
+        /// Claims of each level that slots published by the device had, and that it has not paid with its quanta.
+        TENANT_DEBTS = 21;
+        /// Slots of its own that the device has published and that have not ended, at each depth.
+        TENANT_CHILDREN = 26;
+        /// How deep slots that publish slots may be nested: the host's are at depth 0, and the deepest publish none.
+        CHILD_DEPTHS = 4;
+        /// Words of the map of a depth's slots that a search for a free one looks at, at most.
+        CHILD_TRIES = 8;
+        /// Words that are kept of each slot of its family, where the device publishes slots.
+        FAMILY_WORDS = 8;
+        /// Its own part, if that has not ended, and its children that have not.
+        FAMILY_LEFT = 0;
+        /// The first fault of a child, code above detail, or 0.
+        FAMILY_FAULT = 1;
+        /// How its own part ended: code above detail or 0, and the result's halves.
+        FAMILY_OUTCOME = 2;
+        /// The batch that it was published with.
+        FAMILY_BATCH = 5;
+        /// The slot that has published it.
+        FAMILY_PARENT = 6;
+        /// The host's slot that all began with.
+        FAMILY_ROOT = 7;
         /// Vectors of a resource's set of tenants.
         TENANT_SET_VECTORS = 8;
         /// Batch counter when all has ended and the fence was good.

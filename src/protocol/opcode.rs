@@ -3,6 +3,7 @@
 use super::abi::opcode as abi;
 use thiserror::Error;
 
+pub use super::abi::opcode::{UNFOLD_FAN_SHIFT, UNFOLD_MAX};
 pub use super::abi::range::RANGE_MAX_BYTES;
 pub use abi::{DFA_ROW_WORDS, MEMCPY_MAX_WORDS, PACKED_MAX_OPS, SYSTEM_MASK};
 
@@ -43,6 +44,9 @@ pub const IO_FENCE: u32 = abi::OP_IO_FENCE;
 /// LOAD_MISS, then the sum of the words that arrived; its arguments, without a1, and a6 a multiple of 4. Then a7 times
 /// the same, each at one of a8 blocks of a4 bytes, drawn with the seed a9.
 pub const LOAD_SUM: u32 = abi::OP_LOAD_SUM;
+/// Publishes slots from the device, and ends when they have: a0 = their opcode, a1 = how many and the fan-out above
+/// bit 24, a2 = the number of the first, a3..a7 = the arguments of number 0, a8..a11 = what the first four grow by.
+pub const UNFOLD: u32 = abi::OP_UNFOLD;
 /// Drains, then stops the workers; tenant 0 only.
 pub const SHUTDOWN: u32 = abi::OP_SHUTDOWN;
 
@@ -90,7 +94,7 @@ pub fn validate_user_opcode(opcode: u32) -> Result<(), OpcodeError> {
 pub fn validate_publish_opcode(opcode: u32) -> Result<(), OpcodeError> {
     match opcode {
         NOP..=BATCH_FENCE | LOAD_MISS | PRINTF | PACKED_SLOT | SHUTDOWN => Ok(()),
-        SCAN | CRC32C | SUM_WORDS | COPY_RANGE | STORE_RANGE | IO_FENCE | LOAD_SUM => Ok(()),
+        SCAN | CRC32C | SUM_WORDS | COPY_RANGE | STORE_RANGE | IO_FENCE | LOAD_SUM | UNFOLD => Ok(()),
         _ => validate_user_opcode(opcode),
     }
 }

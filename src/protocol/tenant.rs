@@ -4,7 +4,7 @@ use super::abi::live::OPCODES_OTHER;
 use super::abi::opcode::*;
 
 /// Opcodes beyond 0 to 7 that have a bit of their own, from bit 8 on; the kernel has the same in `may_use`.
-const OWN_BITS: [u32; 10] = [
+const OWN_BITS: [u32; 11] = [
     OP_LOAD_MISS,
     OP_PRINTF,
     OP_PACKED_SLOT,
@@ -15,6 +15,7 @@ const OWN_BITS: [u32; 10] = [
     OP_STORE_RANGE,
     OP_IO_FENCE,
     OP_LOAD_SUM,
+    OP_UNFOLD,
 ];
 
 /// All opcodes.

@@ -28,7 +28,8 @@ use crate::protocol::abi::control::{
     QUOTA_BASE, TENANT_BASE, TENANT_COUNT,
 };
 use crate::protocol::abi::debug_log::RECORD_CAPACITY;
-use crate::protocol::abi::live::{COMMAND_RUN, MAX_TENANTS, MAX_WORKERS};
+use crate::protocol::abi::live::{CHILD_DEPTHS, COMMAND_RUN, MAX_TENANTS, MAX_WORKERS};
+use crate::protocol::abi::opcode::OP_UNFOLD;
 use crate::protocol::abi::slot::{MAX_ENCODED_RING_SLOTS, MIN_LIVE_RING_SLOTS};
 use crate::protocol::try_encode_control;
 use crate::vulkan::{Gpu, OpenOptions, Timeline};
@@ -40,6 +41,7 @@ pub struct RuntimeBuilder {
     device: Option<String>,
     mode: Mode,
     slots: u32,
+    child_slots: u32,
     level_slots: Option<PerLevel>,
     observables: u32,
     records: u32,
@@ -62,6 +64,7 @@ impl Default for RuntimeBuilder {
             device: None,
             mode: Mode::Auto,
             slots: 256,
+            child_slots: 256,
             level_slots: None,
             observables: 64,
             records: RECORD_CAPACITY,
@@ -110,6 +113,13 @@ impl RuntimeBuilder {
     pub fn level_slots(mut self, sizes: [u32; 5]) -> Self {
         self.slots = sizes.iter().fold(0, |sum: u32, size| sum.saturating_add(*size));
         self.level_slots = Some(sizes);
+        self
+    }
+
+    /// Slots, at each of four depths, for those that the device publishes itself, 32 to 65,536 and rounded up to a
+    /// multiple of 32; where an opcode that does so was asked for. Default: 256.
+    pub fn child_slots(mut self, slots: u32) -> Self {
+        self.child_slots = slots;
         self
     }
 
@@ -227,6 +237,7 @@ impl RuntimeBuilder {
     /// [`RuntimeError::BadOption`] for an option out of range; what Vulkan refuses.
     pub fn build(self) -> Result<Runtime, RuntimeError> {
         self.check()?;
+        let children = self.children();
         let gpu = match self.gpu {
             Some(gpu) => gpu,
             None => Gpu::open(&OpenOptions { device: self.device, ..OpenOptions::default() })?,
@@ -251,8 +262,8 @@ impl RuntimeBuilder {
                     error: "the build left spirv/ out".into(),
                 }
             })?;
-        let layout =
-            Layout::new(self.slots, self.observables, self.records, gpu.info().subgroup_size, &self.room);
+        let subgroup = gpu.info().subgroup_size;
+        let layout = Layout::new(self.slots, children, self.observables, self.records, subgroup, &self.room);
         let buffers = Buffers::new(&gpu, &layout)?;
         let options = EngineOptions {
             module,
@@ -335,10 +346,22 @@ impl RuntimeBuilder {
         self.observables.saturating_add(self.room.words).saturating_add(tables)
     }
 
+    /// Slots of each depth for those that the device publishes.
+    fn children(&self) -> u32 {
+        if self.opcodes.contains(&OP_UNFOLD) { self.child_slots.saturating_add(31) / 32 * 32 } else { 0 }
+    }
+
     fn check(&self) -> Result<(), RuntimeError> {
         let ranges = [
             ("slots", self.slots, MIN_LIVE_RING_SLOTS..=MAX_ENCODED_RING_SLOTS, "16 to 1,048,576"),
             ("observables", self.observables, 0..=MAX_ENCODED_OBSERVABLE_SLOTS, "0 to 1,048,576"),
+            ("child_slots", self.child_slots, 32..=65_536, "32 to 65,536"),
+            (
+                "slots and child_slots",
+                self.slots.saturating_add(CHILD_DEPTHS * self.children()),
+                0..=MAX_ENCODED_RING_SLOTS,
+                "1,048,576 together, those of each depth counted",
+            ),
             ("debug_records", self.records, 1..=65_536, "a power of two up to 65,536"),
             ("workers", self.workers.unwrap_or(1), 1..=MAX_WORKERS, "1 to 256"),
             ("tenants", self.room.tenants, 1..=MAX_TENANTS, "1 to 1,024"),

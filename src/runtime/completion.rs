@@ -92,7 +92,7 @@ impl Shared {
             pass.reaper.position = position.wrapping_add(1);
             pass.count += 1;
             let Some(owner) = self.owners.get(slot as usize) else {
-                tracing::error!("a completion names slot {slot} of {}", self.layout.slots);
+                tracing::error!("a completion names slot {slot} of {}", self.layout.host_slots);
                 continue;
             };
             if let (Some(storage), Outcome::Fault { .. }) = (&self.storage, outcome)

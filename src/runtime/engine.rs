@@ -109,6 +109,7 @@ impl Engine {
                 layout.tenants,
                 layout.tenant_shift,
                 layout.list_shift(),
+                layout.children,
             ];
             Commands::record(gpu, |rec: &mut Recorder<'_>| {
                 rec.bind(&pipeline, &set);

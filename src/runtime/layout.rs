@@ -8,8 +8,12 @@ pub(crate) const TENANT_TABLES: u32 = 5;
 /// The sizes that a runtime was built with, and what follows from them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// Slots in the slab.
+    /// Slots in all: the host's, which are the slab, and behind them those that the device publishes.
     pub slots: u32,
+    /// The host's.
+    pub host_slots: u32,
+    /// Slots of each depth for those that the device publishes, a multiple of 32.
+    pub children: u32,
     /// log2 of the entries of both queues: the slots, rounded up to a power of two.
     pub shift: u32,
     /// Words of the control buffer.
@@ -40,14 +44,25 @@ pub(crate) struct Room {
 }
 
 impl Layout {
-    /// Bounds were checked by the builder: `slots` in 16..=2^20, `observables` and `records` encodable.
-    pub fn new(slots: u32, observables: u32, records: u32, subgroup: u32, room: &Room) -> Self {
+    /// Bounds were checked by the builder: `host_slots` in 16..=2^20, with those of `children` no more,
+    /// `observables` and `records` encodable.
+    pub fn new(
+        host_slots: u32,
+        children: u32,
+        observables: u32,
+        records: u32,
+        subgroup: u32,
+        room: &Room,
+    ) -> Self {
+        let slots = host_slots + CHILD_DEPTHS * children;
         let own_words = CONTROL_MIN_WORDS + observables;
         let others = room.tenants > 1;
         let window_words = if others { room.words } else { 0 };
         let tables = if others { TENANT_TABLES * room.tenants } else { 0 };
         Self {
             slots,
+            host_slots,
+            children,
             shift: slots.next_power_of_two().trailing_zeros(),
             control_words: own_words + window_words + tables,
             log_shift: records.next_power_of_two().trailing_zeros(),
@@ -169,7 +184,11 @@ impl Layout {
         let own = STATE_BATCHES + self.slots + READY_QUEUES * (READY_WORDS << self.shift) + saved;
         // Whose each slot is, what is known of each tenant, and the lists.
         let lists = PRIORITY_LEVELS << self.list_shift();
-        own + if self.tenants > 1 { self.slots + TENANT_STATE_WORDS * self.tenants + lists } else { 0 }
+        let tenants =
+            if self.tenants > 1 { self.slots + TENANT_STATE_WORDS * self.tenants + lists } else { 0 };
+        // Which slots of each depth are taken, and what is kept of each slot's family.
+        let families = CHILD_DEPTHS * self.children / 32 + FAMILY_WORDS * self.slots;
+        own + tenants + if self.children > 0 { families } else { 0 }
     }
 
     /// Words of the resource table.

@@ -403,7 +403,7 @@ impl Runtime {
     /// [`RuntimeError::BadOption`] for another sum; the failures of the device.
     pub fn set_level_slots(&self, sizes: [u32; 5]) -> Result<(), RuntimeError> {
         let sum: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
-        if sum != u64::from(self.shared.layout.slots) {
+        if sum != u64::from(self.shared.layout.host_slots) {
             let takes = "five numbers that add up to the slots of the slab";
             return Err(RuntimeError::BadOption { option: "level_slots", value: sum, takes });
         }

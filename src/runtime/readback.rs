@@ -43,7 +43,7 @@ impl Shared {
             bytes(&self.debug_log(0)),
             io_queue.as_bytes().to_vec(),
         ];
-        Readback::from_outputs(outputs, self.layout.slots).map_err(|e| shape(&e))
+        Readback::from_outputs(outputs, self.layout.host_slots).map_err(|e| shape(&e))
     }
 
     /// The slab with its status words brought up to date.
@@ -53,6 +53,7 @@ impl Shared {
         let _reaper = lock(&self.reaper);
         let _submission = lock(&self.submission);
         let mut words = download(&self.gpu, self.buffers.slots())?;
+        words.truncate((self.layout.host_slots * SLOT_WORDS) as usize);
         for (slot, owner) in words.chunks_exact_mut(SLOT_WORDS as usize).zip(&self.owners) {
             let job = owner.job.take();
             let on_its_way = job.is_some() || owner.ring.load(Ordering::Acquire) != 0;

@@ -94,7 +94,7 @@ pub struct Ring {
 
 impl Ring {
     pub(super) fn new(shared: Arc<Shared>, tenant: u32, depth: usize) -> Result<Self, RuntimeError> {
-        let slots = shared.layout.slots;
+        let slots = shared.layout.host_slots;
         if depth == 0 || depth > slots as usize {
             return Err(RuntimeError::BadOption {
                 option: "depth",

@@ -99,7 +99,7 @@ impl Shared {
         snapshot.mode = self.mode.load().to_string();
         snapshot.workers = workers;
         snapshot.dispatches = self.dispatches.load(Ordering::Relaxed);
-        snapshot.slots = self.layout.slots;
+        snapshot.slots = self.layout.host_slots;
         census.last = Some((snapshot.clone(), changes));
         snapshot
     }

@@ -134,7 +134,7 @@ impl Stream {
         let pool = Pool::new(&arena, 0..bytes, chunk_bytes);
         Ok(Self {
             window: Window::new(wrap(engine), depth),
-            ring: Ring::new(shared.clone(), 0, chunks.min(shared.layout.slots as usize))?,
+            ring: Ring::new(shared.clone(), 0, chunks.min(shared.layout.host_slots as usize))?,
             memory,
             shared: shared.clone(),
             sources: Sources::default(),

@@ -229,6 +229,7 @@ impl Shared {
             self.write_tenant_word(id, TENANT_WINDOW_END, terms.window.end);
             self.write_tenant_word(id, TENANT_OPCODES, terms.opcodes);
             self.write_tenant_word(id, TENANT_QUANTUM, quantum);
+            self.write_tenant_word(id, TENANT_CHILDREN_MOST, seat.most.load(Ordering::Relaxed));
             self.write_tenant_word(id, TENANT_FLAGS, seat.flags.load(Ordering::Acquire));
         }
         self.buffers.publish_fence();

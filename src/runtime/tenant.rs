@@ -90,7 +90,7 @@ impl TenantBuilder {
     }
 
     /// Slots that it may have on their way, up to [`RuntimeBuilder::tenant_slots`](super::RuntimeBuilder), which
-    /// is the default.
+    /// is the default; and as many at each depth of those that its slots publish.
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = slots;
         self

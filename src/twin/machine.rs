@@ -3,7 +3,7 @@
 
 use super::{
     Outcome, atomic_add, bad_operand, batch_fence, compare_swap, copy_range, crc32c, dfa_step, load_u32,
-    memcpy, nop, packed_slot, printf, shutdown, store_u32, sum_words, unknown,
+    memcpy, nop, packed_slot, printf, shutdown, store_u32, sum_words, unfold, unknown,
 };
 use crate::protocol::words::word_at;
 use crate::protocol::{
@@ -139,12 +139,31 @@ impl Machine {
             match op {
                 opcode::BATCH_FENCE => self.counted(op, |m| batch_fence::execute(m, &args, batch_count)),
                 opcode::PACKED_SLOT => packed_slot::execute(self, &args),
+                opcode::UNFOLD => self.counted(op, |m| unfold::execute(m, &args, level, 0)),
                 _ => self.execute_op(op, &args),
             }
         };
+        self.count_end(outcome);
+        outcome
+    }
+
+    /// Runs a slot that another has published, at the same level and so deep, and counts it.
+    pub(super) fn run_child(&mut self, op: u32, args: &SlotArgs, level: u32, depth: u32) -> Outcome {
+        self.add(PRIORITY_FAIRNESS_BASE + level, 1);
+        let outcome = match op {
+            opcode::BATCH_FENCE => self.counted(op, |m| batch_fence::execute(m, args, 0)),
+            opcode::PACKED_SLOT => packed_slot::execute(self, args),
+            opcode::UNFOLD => self.counted(op, |m| unfold::execute(m, args, level, depth)),
+            opcode::SHUTDOWN => unknown::execute(self, args),
+            _ => self.execute_op(op, args),
+        };
+        self.count_end(outcome);
+        outcome
+    }
+
+    fn count_end(&mut self, outcome: Outcome) {
         self.add(if outcome.is_ok() { DONE_COUNT } else { FAULT_COUNT }, 1);
         self.add(TENANT_FAIRNESS_BASE, 1);
-        outcome
     }
 
     /// Executes one operation, of a slot of its own or within a packed one, and counts it.

@@ -24,6 +24,7 @@ pub mod scan;
 pub mod shutdown;
 pub mod store_u32;
 pub mod sum_words;
+pub mod unfold;
 pub mod unknown;
 
 pub use machine::{BatchOutcome, Machine};

@@ -35,7 +35,7 @@ pub struct Rights {
 pub const TABLE_WORDS: u32 = 512;
 
 /// Opcodes that a set names one by one; all others go together.
-const NAMED: [u32; 10] = [
+const NAMED: [u32; 11] = [
     OP_LOAD_MISS,
     OP_PRINTF,
     OP_PACKED_SLOT,
@@ -46,6 +46,7 @@ const NAMED: [u32; 10] = [
     OP_STORE_RANGE,
     OP_IO_FENCE,
     OP_LOAD_SUM,
+    OP_UNFOLD,
 ];
 
 impl Rights {

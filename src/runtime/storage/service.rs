@@ -235,8 +235,12 @@ impl Service<'_> {
             // Nothing here drops a last piece, which takes this lock too.
             let mut tables = lock(&self.storage.tables);
             for request in requests.drain(..) {
-                if request.slot >= self.shared.layout.slots {
-                    tracing::error!("a request names slot {} of {}", request.slot, self.shared.layout.slots);
+                if request.slot >= self.shared.layout.host_slots {
+                    tracing::error!(
+                        "a request names slot {} of {}",
+                        request.slot,
+                        self.shared.layout.host_slots
+                    );
                     self.count_answer();
                     continue;
                 }
