@@ -17,7 +17,8 @@ const WEIGHTS: [u32; 4] = [1, 2, 4, 8];
 const DEPTH: u32 = 16_384;
 /// Slots over which shares are compared.
 const WINDOW: u64 = 10_000;
-/// A tenant has work if so many of its slots wait: more than the workers could claim between two looks.
+/// A tenant has work from one look to the next if so many of its slots wait, and no more have ended in between: a look
+/// may come late, or find nothing while another thread reads completions.
 const BACKLOG: u32 = 2_048;
 /// Slots that a tenant publishes at a time.
 const GROUP: usize = 512;
@@ -93,6 +94,7 @@ fn stretch(tenants: &[Tenant], rings: &mut [Verified], windows: &mut Vec<Ended>)
     }
     tenants.iter().for_each(Tenant::resume);
     let before = ended().iter().sum::<u64>();
+    let mut last = before;
     let began = Instant::now();
     // The first window begins once the tenants were resumed and the workers came.
     let mut from: Option<Ended> = None;
@@ -100,10 +102,13 @@ fn stretch(tenants: &[Tenant], rings: &mut [Verified], windows: &mut Vec<Ended>)
         rings.iter_mut().try_for_each(|ring| ring.reap(|_| {}).map(drop))?;
         // Before anything is published anew: whoever ran out of work since the last look has none now.
         let now = ended();
-        let all_have = tenants.iter().all(|tenant| tenant.stats().outstanding >= BACKLOG);
+        let sum = now.iter().sum::<u64>();
+        let in_sight = sum - last <= u64::from(BACKLOG);
+        last = sum;
+        let all_have = in_sight && tenants.iter().all(|tenant| tenant.stats().outstanding >= BACKLOG);
         let window = from.map(|then| std::array::from_fn(|which| now[which] - then[which]));
         let whole = window.filter(|window: &Ended| window.iter().sum::<u64>() >= WINDOW);
-        let some = now.iter().sum::<u64>() > before;
+        let some = sum > before;
         if !all_have {
             from = None;
         } else if from.is_none() || whole.is_some() {
