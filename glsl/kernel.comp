@@ -265,7 +265,7 @@ void serve(Claim c, uint level, bool again) {
             has |= HAS_BATCHES;
             more = subgroupAny(ends);
         }
-        charge(1);
+        charge(3); // and the last looks of the loops that count
     }
 #else
     complete(ends, slot, o);

@@ -50,7 +50,7 @@ Outcome op_unfold(bool mine, uint slot, bool again) {
         if (published) next += 1;
         publishes = published && next < n;
         turn += 1;
-        charge(1);
+        charge(2); // and the last look of take_child's loop
     }
     if (mine) {
         state[saved_word(slot, 0)] = next;

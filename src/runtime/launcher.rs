@@ -171,7 +171,7 @@ impl Launcher {
     fn rest(&self) {
         let requests = lock(&self.shared.requests);
         self.shared.idle.store(true, Ordering::Relaxed);
-        // Against the fence in `Shared::published`: either this side sees the slot, or that one sees
+        // Against the addition in `Shared::published`: either this side sees the slot, or that one sees
         // that this side sleeps.
         fence(Ordering::SeqCst);
         let wanted = self.shared.due() > 0

@@ -1,6 +1,6 @@
 //! What the submitting, waiting and launching threads of a runtime share.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError};
 
 use crossbeam_utils::CachePadded;
@@ -167,13 +167,13 @@ impl Shared {
 
     /// After a publication: wakes the launcher if it sleeps.
     ///
-    /// The fence stands against the one in the launcher's park: either it sees what was published, or
-    /// this side sees that it sleeps.
+    /// In the order of all sequentially consistent operations, against the fence in the launcher's park: either it
+    /// sees what was published, or this side sees that it sleeps. No fence here, which would cost a publication
+    /// twice: the addition is one on x86.
     #[inline]
     pub fn published(&self, count: u64) {
-        self.published.fetch_add(count, Ordering::Release);
-        fence(Ordering::SeqCst);
-        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::Relaxed) {
+        self.published.fetch_add(count, Ordering::SeqCst);
+        if self.idle.load(Ordering::SeqCst) && self.idle.swap(false, Ordering::Relaxed) {
             self.wake_launcher();
         }
     }

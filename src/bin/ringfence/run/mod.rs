@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ringfence::descriptor::EncodedBatch;
+use ringfence::protocol::opcode::UNFOLD;
 use ringfence::protocol::{
     OBSERVABLE_BASE, PRIORITY_NORMAL, PRIORITY_WORD, priority_offsets, try_read_debug_log,
 };
@@ -122,7 +123,12 @@ fn execute(
 
 /// A runtime with room for all that the file has.
 fn builder(global: &Global, program: &Program, batches: &[EncodedBatch]) -> RuntimeBuilder {
-    let builder = global.builder().level_slots(level_slots(batches)).observables(program.observables);
+    let unfolds =
+        |slot: &ringfence::protocol::SlotWords| slot[ringfence::protocol::OPCODE_WORD as usize] == UNFOLD;
+    let opcodes: &[u32] =
+        if batches.iter().any(|batch| batch.slots.iter().any(unfolds)) { &[UNFOLD] } else { &[] };
+    let builder =
+        global.builder().level_slots(level_slots(batches)).observables(program.observables).opcodes(opcodes);
     if program.tenants.is_empty() {
         return builder;
     }
