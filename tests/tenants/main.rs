@@ -4,6 +4,8 @@
 mod support;
 
 mod basics;
+mod ends;
 mod lives;
 mod model;
 mod regressions;
+mod tables;
