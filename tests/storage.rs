@@ -199,32 +199,38 @@ fn bad_requests_fault_and_move_nothing() {
     });
 }
 
-/// Files and memory are for the tenants that they were given to, here for the queue's own or another.
+/// Files and memory are for the tenants that they were given to, be it the system's own or another.
 #[test]
 fn what_is_anothers_is_unauthorized_and_untouched() {
     let bytes = noise(4096);
     for mode in MODES {
-        for own in [0, 5] {
+        for system in [true, false] {
             let runtime = builder(mode)
                 .storage(StorageOptions::default())
                 .opcodes(&[SUM_WORDS])
-                .tenant(own)
+                .tenants(3)
                 .build()
                 .expect("a runtime with storage");
+            let [one, other] = ["one", "other"].map(|name| runtime.tenant(name).open().expect("a tenant"));
+            let own = if system { Tenants::SYSTEM } else { one.set() };
+            let what = format!("{mode}, {own:?}");
             let register = |tenants| {
                 let target = file(&bytes);
                 let options = FileOptions { write: true, tenants, ..FileOptions::default() };
                 let held = target.try_clone().expect("a descriptor");
                 (runtime.register_file(target, &options).expect("a handle"), held)
             };
-            let of = |ids: &[u32]| Tenants::of(ids.iter().copied()).expect("ids");
-            let (mine, _) = register(of(&[own]));
-            let (theirs, held) = register(of(&[own + 1, 1023]));
+            let (mine, _) = register(own);
+            let (theirs, held) = register(Tenants::of([other.id(), 1023]).expect("ids"));
             let everybodys = runtime.memory_for(4096, Tenants::ALL).expect("memory");
-            let theirs_too = runtime.memory_for(4096, of(&[own + 1])).expect("memory");
+            let theirs_too = runtime.memory_for(4096, other.set()).expect("memory");
             for memory in [&everybodys, &theirs_too] {
                 memory.write(0, &[7; 4096]);
             }
+            let end = |slot: &SlotDescriptor| {
+                let job = if system { runtime.submit(slot) } else { one.submit(slot) };
+                ended(&job.expect("accepted"))
+            };
             let store = |file, memory| SlotDescriptor::store_range(file, 0, 4096, memory, 0);
             let none = |argument| Err((FaultCode::Unauthorized, argument));
             let cases = [
@@ -238,18 +244,16 @@ fn what_is_anothers_is_unauthorized_and_untouched() {
                 (SlotDescriptor::sum_words(theirs_too.handle(), 0, 4), Err((FaultCode::BadOperand, 0))),
             ];
             for (slot, wanted) in cases {
-                let job = runtime.submit(&slot).expect("accepted");
-                assert_eq!(ended(&job), wanted, "{mode}, tenant {own}: {slot:?}");
+                assert_eq!(end(&slot), wanted, "{what}: {slot:?}");
             }
             for memory in [&everybodys, &theirs_too] {
-                assert!(memory.to_vec() == [7; 4096], "{mode}, tenant {own}");
+                assert!(memory.to_vec() == [7; 4096], "{what}");
             }
             let mut got = vec![0; 4096];
             held.read_exact_at(&mut got, 0).expect("there");
-            assert!(got == bytes, "{mode}, tenant {own}: the file is as it was");
-            let whole = read(mine.handle(), 0, 4096, &everybodys, 0);
-            assert_eq!(ended(&runtime.submit(&whole).expect("accepted")), Ok(4096), "{mode}, tenant {own}");
-            assert!(everybodys.to_vec() == bytes, "{mode}, tenant {own}");
+            assert!(got == bytes, "{what}: the file is as it was");
+            assert_eq!(end(&read(mine.handle(), 0, 4096, &everybodys, 0)), Ok(4096), "{what}");
+            assert!(everybodys.to_vec() == bytes, "{what}");
         }
     }
     assert_silent();
