@@ -82,7 +82,7 @@ const uint DFA_ROW_WORDS = 256u;
 const uint PACKED_MAX_OPS = 23u;
 const uint UNFOLD_MAX = 0x00100000u;
 const uint UNFOLD_FAN_SHIFT = 24u;
-const uint UNFOLD_TURN = 16u;
+const uint UNFOLD_TURN = 64u;
 
 // fault
 const uint FAULT_UNKNOWN_OPCODE = 1u;
@@ -242,6 +242,7 @@ const uint RESOURCE_READ = 1u;
 const uint RESOURCE_WRITE = 2u;
 const uint RESOURCE_SCAN = 4u;
 const uint FLAG_DRAIN = 1u;
+const uint FLAG_STORAGE = 2u;
 const uint LANE_CLAIM_COST = 12800u;
 
 // binding

@@ -1,10 +1,11 @@
 // Slots that publish slots, for any opcode: one submission unfolds into many, without the host.
 //
-//     if (!again) begin_children(mine, slot);       // the operation's first turn
-//     bool published = publish_child(mine, slot, Child(op, args...));
-//     // where it is false: leave with PENDING_READY, and try again in the next turn
+//     begin_children(mine && !again, slot);        // the operation's first turn
+//     uint child = reserve_child(mine, slot);
+//     publish_child(mine && child != NO_SLOT, slot, child, Child(op, args...));
+//     // where it is NO_SLOT: leave with PENDING_READY, and try again in the next turn
 //
-// and `unfolds()` knows the opcode. A child has its parent's tenant and level. It is claimed by way of the level's
+// and `unfolds()` knows the opcode. Several lanes may publish for one parent. A child has its parent's tenant and level. It is claimed by way of the level's
 // ready queue, refused like any other slot, and costs its tenant a credit and a claim of its round. A parent ends
 // when its own part and all of its children have, with its own outcome, or with the first fault among theirs; so
 // its batch's fence, IO aside, covers all that came of it.
@@ -59,8 +60,9 @@ void write_arguments(uint at, uvec4 a) {
 }
 
 #ifdef WITH_TENANTS
-// Lanes of the claim whose tenants have no credits for the slots that they would publish.
-uint starved;
+// Whether a slot of the claim lacked credits for what it would publish, and how many were published all the same.
+bool lacks_credits;
+uint published;
 
 // Whether a tenant may have one more child: its share of the claims, its cap, and a credit.
 bool admit_child(bool mine, uint pool) {
@@ -76,45 +78,50 @@ bool admit_child(bool mine, uint pool) {
         if (throttled) count_throttled(tenant);
         may = pays;
     }
-    starved += subgroupBallotBitCount(subgroupBallot(throttled));
+    lacks_credits = lacks_credits || subgroupAny(throttled);
     return may;
 }
 #endif
 
 #ifdef WITH_TENANTS
-// Claims, one after the other, of nothing but parents whose tenants had no credits, in slots.
-uint starved_before;
+// Slots of claims, one after the other, that lacked credits and published nothing.
+uint starved;
 
 // Gives all tenants credits where nobody can be claimed from but tenants without, and parents that lack them.
 void refill_parents(uint level, uint waiting, uint claimed) {
-    starved_before = starved == claimed ? starved_before + claimed : 0;
-    starved = 0;
+    starved = lacks_credits && published == 0 ? starved + claimed : 0;
+    lacks_credits = false;
+    published = 0;
     uint ready = load_relaxed_state(STATE_READY_TAILS + level) - load_relaxed_state(STATE_READY_HEADS + level);
     bool lists = submission_waits(level) && (load_relaxed_state(STATE_THROTTLED) >> level & 1) == 0;
-    if (subgroupBroadcastFirst(starved_before > ready && waiting == 1u << level && !lists)) {
+    if (subgroupBroadcastFirst(starved > ready && waiting == 1u << level && !lists)) {
         refill();
-        starved_before = 0;
+        starved = 0;
     }
 }
 #endif
 
-// Publishes a slot of the lane's own, `parent`, which is not the deepest; the whole subgroup calls it. False where
-// there was no room.
-bool publish_child(bool mine, uint parent, Child c) {
+// A slot for a child of `parent`, which is not the deepest; the whole subgroup calls it. NO_SLOT where there is no room,
+// now. Whoever gets one publishes it before the operation leaves.
+uint reserve_child(bool mine, uint parent) {
     uint pool = mine ? depth_of(parent) : 0;
 #ifdef WITH_TENANTS
     mine = admit_child(mine, pool);
 #endif
     uint child = take_child(mine, pool);
-    bool published = mine && child != NO_SLOT;
 #ifdef WITH_TENANTS
-    if (mine && !published && tenant != 0) {
+    if (mine && child == NO_SLOT && tenant != 0) {
         add_state(children_word(pool), 0u - 1);
         give_credits_back(tenant, 1);
     }
 #endif
+    return child;
+}
+
+// Publishes the slots that the lanes in `mine` have reserved for children of `parent`; the whole subgroup calls it.
+void publish_child(bool mine, uint parent, uint child, Child c) {
     bool wide = false;
-    if (published) {
+    if (mine) {
         uint base = child * SLOT_WORDS;
         slots[base + STATUS_WORD] = STATUS_PUBLISHED;
         slots[base + OPCODE_WORD] = c.op;
@@ -134,8 +141,10 @@ bool publish_child(bool mine, uint parent, Child c) {
 #endif
         wide = is_wide_op(c.op);
     }
-    push_ready(published, executed_level, child | ENTRY_FIRST | (wide ? ENTRY_WIDE : 0), 0);
-    return published;
+#ifdef WITH_TENANTS
+    published += subgroupBallotBitCount(subgroupBallot(mine));
+#endif
+    push_ready(mine, executed_level, child | ENTRY_FIRST | (wide ? ENTRY_WIDE : 0), 0);
 }
 
 #endif

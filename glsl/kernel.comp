@@ -308,7 +308,8 @@ void main() {
     seek_from = 0;
 #ifdef WITH_TENANTS
     starved = 0;
-    starved_before = 0;
+    lacks_credits = false;
+    published = 0;
 #endif
 #endif
 #ifdef WITH_TENANTS

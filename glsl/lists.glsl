@@ -138,6 +138,8 @@ uint take_credits(uint t, uint wanted) {
     uint limit = t == 0 ? UNLIMITED : tenant_table(LIMIT_BASE, t, 0);
     uint word = tenant_table_word(QUOTA_BASE, t);
     uint granted = wanted;
+    // Only the system tenant can have written more.
+    if (limit != UNLIMITED) limit = min(limit, 0x7FFFFFFF);
     // A limit of 0 is a fault, for which nothing is spent.
     if (limit != UNLIMITED && limit != 0 && word != NO_WORD) {
         uint refills = load_relaxed_state(STATE_REFILLS);
@@ -211,12 +213,12 @@ Claim visit(uint level, uint waiting, uint most) {
     uint quantum = max(tenant_record_word(t, TENANT_QUANTUM), 1);
     uint deficit = load_relaxed_state(at + TENANT_DEFICIT) + (quantum << shift);
     uint may = own && !paused ? min(there, 1u << shift) : 0;
-    bool in_sight = load_relaxed_state(STATE_LISTED_TAILS + level) - head <= found;
+    bool in_sight = load_relaxed_state(STATE_LISTED_TAILS + level) - head <= tenants;
     uint owed = 0;
 #ifdef WITH_CHILDREN
     if (own) owed = load_relaxed_state(debt_word(t, level));
 #endif
-    // Where nobody may claim yet, and all are in sight, as many rounds at once as the nearest needs.
+    // Where nobody may claim yet, and all are here, as many rounds at once as the nearest needs.
     uint next = ONE_CLAIM * (owed + min(may, 1));
     uint missing = next - min(deficit, next);
     uint rounds = subgroupMin(next == 0 ? 0xFFFFFFFF : admitted ? (missing + quantum - 1) / quantum : 0);

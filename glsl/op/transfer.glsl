@@ -4,7 +4,8 @@
 // The host checks what is asked, since it alone knows files and memory by their handles; its fault is the
 // slot's. A prefetch is done when it was asked, whatever becomes of it.
 bool is_transfer(uint op) {
-    return op == OP_LOAD_MISS || op == OP_STORE_RANGE || op == OP_IO_FENCE || op == OP_LOAD_SUM;
+    bool transfer = op == OP_LOAD_MISS || op == OP_STORE_RANGE || op == OP_IO_FENCE || op == OP_LOAD_SUM;
+    return transfer && (push.flags & FLAG_STORAGE) != 0;
 }
 
 // The whole subgroup calls it; `answered` lanes were resumed by the host, and if `again` left for the ready

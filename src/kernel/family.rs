@@ -46,7 +46,7 @@ const MODULES: &[(&str, &[&Family])] = &[
     ("wide", &[SCAN, RANGE]),
     ("io64", &[TRANSFER, RANGE]),
     ("io", &[TRANSFER, RANGE]),
-    ("unfold", &[UNFOLD, SCAN, RANGE]),
+    ("unfold", &[UNFOLD, RANGE]),
     ("full", &[UNFOLD, TRANSFER, SCAN, RANGE]),
 ];
 
@@ -54,20 +54,16 @@ const MODULES: &[(&str, &[&Family])] = &[
 const SHARED_MODULES: &[(&str, &[&Family])] = &[
     ("shared", &[]),
     ("shared_wide", &[SCAN, RANGE]),
-    ("shared_unfold", &[UNFOLD, SCAN, RANGE]),
+    ("shared_unfold", &[UNFOLD, RANGE]),
     ("shared_full", &[UNFOLD, TRANSFER, SCAN, RANGE]),
 ];
 
 /// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
-/// so they ask for nothing. It has transfers only if they are asked for: without somebody to answer, their
-/// slots would never end. `int64`: the device has 64-bit integers; `tenants`: there are several.
+/// so they ask for nothing. `int64`: the device has 64-bit integers; `tenants`: there are several.
 pub(crate) fn smallest(opcodes: &[u32], int64: bool, tenants: bool) -> Option<&'static Module> {
     let has = |families: &[&Family], op: &u32| families.iter().any(|family| family.opcodes.contains(op));
-    let transfers = opcodes.iter().any(|op| IO.contains(op));
     let asks = |op: &&u32| !CORE.contains(op) && MODULES.iter().any(|(_, families)| has(families, op));
-    let serves = |families: &[&Family]| {
-        has(families, &OP_LOAD_MISS) == transfers && opcodes.iter().filter(asks).all(|op| has(families, op))
-    };
+    let serves = |families: &[&Family]| opcodes.iter().filter(asks).all(|op| has(families, op));
     let modules = if tenants { SHARED_MODULES } else { MODULES };
     modules
         .iter()
@@ -98,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_smallest_module_that_has_them_all_is_taken() {
-        let cases: [(&[u32], &str); 9] = [
+        let cases: [(&[u32], &str); 11] = [
             (&[], "core"),
             (&[OP_NOP, 8, 0x8000_0002], "core"),
             (&[OP_PACKED_SLOT, OP_SCAN], "scan"),
@@ -107,6 +103,8 @@ mod tests {
             (&[OP_SCAN, 8, OP_COPY_RANGE], "wide"),
             (&[OP_IO_FENCE, 8], "io"),
             (&[OP_LOAD_MISS, OP_CRC32C], "io"),
+            (&[OP_UNFOLD, OP_CRC32C], "unfold"),
+            (&[OP_UNFOLD, OP_SCAN], "full"),
             (&[OP_LOAD_MISS, OP_SCAN], "full"),
         ];
         for (opcodes, name) in cases {

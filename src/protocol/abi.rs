@@ -178,7 +178,7 @@ pub mod opcode {
         /// Where the fan-out is in a1 of UNFOLD, above the count.
         UNFOLD_FAN_SHIFT = 24;
         /// Slots that an UNFOLD publishes at most before it gives way.
-        UNFOLD_TURN = 16;
+        UNFOLD_TURN = 64;
     }
 }
 
@@ -457,6 +457,8 @@ pub mod live {
         RESOURCE_SCAN = 4;
         /// Leave as soon as nothing is there to claim (epoch mode).
         FLAG_DRAIN = 1;
+        /// The host answers IO requests.
+        FLAG_STORAGE = 2;
         /// Loop turns that the dearest claim of lane-sized slots can cost: three copies of 4,096 words in
         /// packed slots of 23 operations, with a turn of the metrics for each lane of lavapipe's eight.
         LANE_CLAIM_COST = 12_800;

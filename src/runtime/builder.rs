@@ -272,6 +272,7 @@ impl RuntimeBuilder {
             loop_limit,
             loop_budget: self.loop_budget,
             uncounted_loops: self.uncounted_loops,
+            storage: self.storage.is_some(),
         };
         let cpu_copied = Arc::new(AtomicU64::new(0));
         let storage = self

@@ -9,7 +9,7 @@ use super::error::RuntimeError;
 use super::layout::Layout;
 use super::shared::{Shared, lock};
 use crate::kernel::{self, Module};
-use crate::protocol::abi::live::FLAG_DRAIN;
+use crate::protocol::abi::live::{FLAG_DRAIN, FLAG_STORAGE};
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
 use crate::vulkan::{
     BarrierKind, Commands, ComputePipeline, DescriptorSet, Gpu, PipelineOptions, Recorder, Timeline,
@@ -62,6 +62,8 @@ pub(crate) struct EngineOptions {
     pub loop_budget: Option<u32>,
     /// Loops of the module that workers are not told of: 0, but for tests of the budget.
     pub uncounted_loops: u32,
+    /// Somebody answers IO requests.
+    pub storage: bool,
 }
 
 impl Engine {
@@ -100,7 +102,7 @@ impl Engine {
         let budget = options.loop_budget.unwrap_or(usual).max(least).min(limit);
         let record = |flags: u32, chain: u32| {
             let push = [
-                flags,
+                flags | if options.storage { FLAG_STORAGE } else { 0 },
                 budget,
                 layout.shift,
                 layout.slots,

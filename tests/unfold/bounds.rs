@@ -218,5 +218,9 @@ fn what_cannot_be_is_refused() {
     let without = builder(Mode::Epoch).opcodes(&[SCAN, CRC32C]).build().expect("a runtime");
     let ended = without.submit(&adds(3)).expect("published").wait().expect("well");
     assert_eq!(ended.fault(), Some((FaultCode::UnknownOpcode, 0)));
+    // And where the kernel has storage's opcodes beside those asked for, nobody answers them.
+    let all = builder(Mode::Epoch).opcodes(&[SCAN, UNFOLD]).build().expect("a runtime");
+    let ended = all.submit(&SlotDescriptor::io_fence()).expect("published").wait().expect("well");
+    assert_eq!(ended.fault(), Some((FaultCode::UnknownOpcode, 0)));
     assert_silent();
 }

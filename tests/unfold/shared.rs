@@ -192,7 +192,7 @@ fn children_are_claimed_in_their_tenants_share() {
                 let control = runtime.control().expect("a readback");
                 [a.id(), b.id()].map(|id| control[(control[FAIRNESS_BASE as usize] + id) as usize])
             };
-            // The last look at which both had more: each has ADDS claims in all.
+            // Looks at which both had more: each has ADDS claims in all.
             let mut looks = Vec::new();
             loop {
                 of_a.reap(|_, _| ()).expect("well");
@@ -209,8 +209,11 @@ fn children_are_claimed_in_their_tenants_share() {
                 of_b.wait(Duration::from_millis(5), |_, _| ()).expect("well");
             }
             assert_eq!(ended(), [ADDS, ADDS], "{mode}: all ends");
-            let Some([of_a, of_b]) = looks.pop() else { continue };
-            let (claims, share) = (of_a + of_b, f64::from(of_a) / f64::from(of_a + of_b));
+            // From the first look on, since one of them was resumed before the other.
+            let ([first, ..], [.., last]) = (looks.as_slice(), looks.as_slice()) else { continue };
+            let [of_a, of_b] = [last[0] - first[0], last[1] - first[1]];
+            let claims = (of_a + of_b).max(1);
+            let share = f64::from(of_a) / f64::from(claims);
             let due = f64::from(unfolds) / f64::from(unfolds + plain);
             eprintln!("{mode}: weights {unfolds} and {plain}: share {share:.3} of {claims} claims");
             let off = (share - due).abs();

@@ -74,7 +74,8 @@ fn cases() -> Vec<(&'static str, SlotWords)> {
         ("wide slots", unfold(copies.args([0, 0, 1, 0, 4096]).steps([0, 4096, 0, 4096]))),
         (
             "wide slots, some beyond the end",
-            unfold(copies.args([0, 150_000, 1, 0, 4096]).steps([0, 4096, 0, 4096])),
+            // One only: which fault of several comes first is for the workers to say.
+            unfold(copies.args([0, 140_000, 1, 0, 4096]).steps([0, 4096, 0, 4096])),
         ),
         (
             "sums of wide slots",
