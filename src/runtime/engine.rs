@@ -195,6 +195,8 @@ impl Engine {
 
     /// Waits until nothing is in flight. The workers must have been told to leave.
     pub fn drained(&mut self, shared: &Shared) -> Result<(), RuntimeError> {
+        // They may leave before they have claimed what there is: the next dispatch finds something new.
+        self.seen = None;
         if !self.timeline.wait(self.submitted, shared.patience(self.patience))? {
             return Err(RuntimeError::Stalled(self.patience));
         }

@@ -1,9 +1,10 @@
 //! How slots end, and what must be so once all have.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use ringfence::descriptor::{EncodeSlot as _, SlotDescriptor};
-use ringfence::protocol::{DONE_COUNT, FAULT_COUNT, PRIORITY_WORD};
+use ringfence::protocol::{DONE_COUNT, FAULT_COUNT, PRIORITY_WORD, STATUS_WORD};
 use ringfence::runtime::{Job, Outcome, Runtime, SlotWords, Tenant};
 
 use crate::support::PATIENCE;
@@ -21,7 +22,14 @@ pub fn at(level: u32, slot: &SlotDescriptor) -> SlotWords {
     words
 }
 
-/// Waits until `is` says so.
+/// How many slots of a readback have a status.
+pub fn count_of(runtime: &Runtime, status: u32) -> usize {
+    let readback = runtime.readback().expect("a readback");
+    let statuses = readback.ring().chunks_exact(64).map(|slot| slot[4 * STATUS_WORD as usize]);
+    statuses.filter(|word| u32::from(*word) == status).count()
+}
+
+/// Waits until `is` says so, which costs the kernel nothing.
 #[track_caller]
 pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     let begin = Instant::now();
@@ -29,6 +37,22 @@ pub fn until(what: &str, mut is: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENCE, "never: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Waits until a readback shows so many slots of a status.
+#[track_caller]
+pub fn until_shown(runtime: &Runtime, status: u32, count: usize) {
+    until(&format!("{count} slots of status {status}"), || {
+        // Between two looks the kernel is to get somewhere.
+        std::thread::sleep(Duration::from_millis(1));
+        count_of(runtime, status) == count
+    });
+}
+
+/// Waits until the device has written a word.
+#[track_caller]
+pub fn until_written(word: &AtomicU32) {
+    until("a slot writes", || word.load(Ordering::Acquire) != 0);
 }
 
 /// Whoever published slots, each has ended once: nothing is on its way, by the counters of the host and those of the

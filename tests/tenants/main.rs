@@ -5,7 +5,10 @@ mod support;
 
 mod basics;
 mod ends;
+mod holding;
 mod lives;
 mod model;
+mod pauses;
 mod regressions;
+mod revoked;
 mod tables;
