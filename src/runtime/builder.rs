@@ -343,7 +343,7 @@ impl RuntimeBuilder {
 
     /// Words behind the fixed part of the control buffer.
     fn behind(&self) -> u32 {
-        let tables = if self.room.tenants > 1 { TENANT_TABLES * self.room.tenants } else { 0 };
+        let tables = if self.room.tenants > 1 { TENANT_TABLES.saturating_mul(self.room.tenants) } else { 0 };
         self.observables.saturating_add(self.room.words).saturating_add(tables)
     }
 
@@ -353,6 +353,7 @@ impl RuntimeBuilder {
     }
 
     fn check(&self) -> Result<(), RuntimeError> {
+        let slots_of_all = self.room.tenants.saturating_mul(self.room.slots);
         let ranges = [
             ("slots", self.slots, MIN_LIVE_RING_SLOTS..=MAX_ENCODED_RING_SLOTS, "16 to 1,048,576"),
             ("observables", self.observables, 0..=MAX_ENCODED_OBSERVABLE_SLOTS, "0 to 1,048,576"),
@@ -374,7 +375,7 @@ impl RuntimeBuilder {
                 0..=MAX_ENCODED_OBSERVABLE_SLOTS,
                 "1,048,576 together",
             ),
-            ("slots of all tenants", self.room.tenants * self.room.slots, 1..=1 << 21, "2,097,152 together"),
+            ("slots of all tenants", slots_of_all, 1..=1 << 21, "2,097,152 together"),
         ];
         for (option, value, range, takes) in ranges {
             let power = option != "debug_records" || value.is_power_of_two();

@@ -147,9 +147,13 @@ impl Tenancy {
 
     pub fn take_window(&self, words: u32) -> Result<std::ops::Range<u32>, RuntimeError> {
         let mut windows = lock(&self.windows);
-        let start = windows.initial_range().start;
+        let all = windows.initial_range().clone();
         if words == 0 {
-            return Ok(start..start);
+            return Ok(all.start..all.start);
+        }
+        // The allocator adds to what it is asked for, unchecked.
+        if words > all.end - all.start {
+            return Err(RuntimeError::NoWindow { words });
         }
         windows.allocate_range(words).map_err(|_| RuntimeError::NoWindow { words })
     }
