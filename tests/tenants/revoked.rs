@@ -232,7 +232,7 @@ fn out_of_credits() {
             let add = SlotDescriptor::atomic_add(1, word);
             [&poor, &other].into_iter().for_each(Tenant::pause);
             let jobs: Vec<Job> = (0..20).map(|_| poor.submit(&add).expect("published")).collect();
-            let copies = [(); 200].map(|()| copying.copy(&other));
+            let copies = [(); 100].map(|()| copying.copy(&other));
             [&poor, &other].into_iter().for_each(Tenant::resume);
             // Each copy is a round in which the poor one had its turn.
             for _ in 0..4 {
