@@ -53,7 +53,6 @@ pub struct RuntimeBuilder {
     uncounted_loops: u32,
     storage: Option<StorageOptions>,
     injected: Injected,
-    tenant: u32,
     room: Room,
 }
 
@@ -76,7 +75,6 @@ impl Default for RuntimeBuilder {
             uncounted_loops: 0,
             storage: None,
             injected: Injected::default(),
-            tenant: 0,
             room: Room { tenants: 1, slots: 64, words: 0 },
         }
     }
@@ -194,14 +192,6 @@ impl RuntimeBuilder {
         self
     }
 
-    /// For tests, until tenants have queues of their own: whose slots are those of the one queue, as far
-    /// as files and memory go.
-    #[doc(hidden)]
-    pub fn tenant(mut self, tenant: u32) -> Self {
-        self.tenant = tenant;
-        self
-    }
-
     /// How long a kernel stays without work in live mode. Default: 2 ms.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
@@ -301,7 +291,6 @@ impl RuntimeBuilder {
                 levels: 0,
                 slab,
                 closed: false,
-                alias: self.tenant,
             })),
             reaper: CachePadded::new(Mutex::new(Reaper { position: 0, freed: Vec::new() })),
             reaped: CachePadded::new(AtomicU32::new(0)),

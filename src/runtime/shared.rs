@@ -57,8 +57,6 @@ pub(crate) struct Submission {
     pub slab: Slab,
     /// Nothing is taken any more.
     pub closed: bool,
-    /// For whose the system tenant's slots pass with storage: for tests.
-    pub alias: u32,
 }
 
 /// The consumer's end of the completion queue.

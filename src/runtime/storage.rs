@@ -197,8 +197,8 @@ impl Memory {
             // What slots and transfers of its last owner left there is not for others.
             storage.space.clear(piece.range());
         }
-        // A device that knows one tenant only, that of the one queue, looks at no sets.
-        let theirs = shared.layout.tenants > 1 || tenants.contains(lock(&shared.submission).alias);
+        // A device that knows one tenant only, the system's own, looks at no sets.
+        let theirs = shared.layout.tenants > 1 || tenants.contains(0);
         let access = if theirs { Access::Write } else { Access::None };
         let buffer = storage.space.buffer.clone();
         let resource = Resource::register_piece(shared, buffer, piece.clone(), access, tenants)?;

@@ -200,9 +200,7 @@ impl Shared {
                 let owner = &self.owners[*slot as usize];
                 owner.batch.store(batch, Ordering::Relaxed);
                 if owner.asks.load(Ordering::Relaxed) {
-                    order
-                        .get_or_insert_with(|| lock(&storage.order))
-                        .publish(*slot, if tenant == 0 { submission.alias } else { tenant });
+                    order.get_or_insert_with(|| lock(&storage.order)).publish(*slot, tenant);
                 }
             }
         }
