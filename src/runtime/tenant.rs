@@ -215,8 +215,9 @@ impl Tenant {
         Ring::new(self.shared.clone(), self.id, depth)
     }
 
-    /// Claims nothing of it any more until [`resume`](Self::resume); what is claimed ends. SHUTDOWN, which waits for
-    /// all that is published, ends all pauses.
+    /// Claims nothing of it any more until [`resume`](Self::resume). What is being executed ends; a long slot may give
+    /// way instead when the kernel goes to sleep, and then goes on when it runs again, for whomever. What waits for
+    /// storage ends after the resuming. SHUTDOWN, which waits for all that is published, ends all pauses.
     pub fn pause(&self) {
         if !lock(&self.shared.submission).closed {
             self.shared.set_tenant_flags(self.id, TENANT_PAUSED, 0);
