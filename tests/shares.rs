@@ -155,8 +155,10 @@ fn of_weights_of_many_kinds() {
 #[test]
 fn of_one_that_has_wide_slots() {
     for mode in MODES {
-        let mut rig = Rig::new(mode, &[1, 1, 1], true);
-        rig.fair(&[0, 1, 2], "the first wide");
+        for weights in [[1, 1, 1], [6, 3, 1], [1, 3, 2]] {
+            let mut rig = Rig::new(mode, &weights, true);
+            rig.fair(&[0, 1, 2], &format!("weights {weights:?}, the first wide"));
+        }
     }
     assert_silent();
 }

@@ -250,3 +250,21 @@ fn a_system_that_admits_nobody_is_not_admitted_either() {
     }
     assert_silent();
 }
+
+/// A limit that only the system can have written is a limit like others.
+#[test]
+fn limits_that_no_tenant_can_be_opened_with_end_well() {
+    for mode in MODES {
+        for limit in [(1 << 31) - 1, 1 << 31, (1 << 31) + 1, u32::MAX - 1] {
+            let runtime = builder(mode).tenants(2).build().expect("a runtime");
+            let tenant = runtime.tenant("t").credits(5).open().expect("a tenant");
+            let word = runtime.control().expect("a readback")[LIMIT_BASE as usize] + tenant.id();
+            end(&runtime.submit(&SlotDescriptor::store_u32(limit, word)).expect("published"));
+            for _ in 0..20 {
+                let job = tenant.submit(&SlotDescriptor::nop()).expect("published");
+                assert_eq!(end(&job), Outcome::Done(0), "{mode}: {limit:#x}");
+            }
+        }
+    }
+    assert_silent();
+}
