@@ -71,7 +71,7 @@ bool admit_child(bool mine, uint pool) {
     enlist(mine && !may, tenant, executed_level);
     bool throttled = false;
     if (may && tenant != 0) {
-        may = add_state(children_word(pool), 1) < tenant_record_word(tenant, TENANT_CHILDREN_MOST);
+        may = add_state(children_word(pool), 1) < tenant_record_word(tenant, TENANT_MOST);
         bool pays = may && take_credits(tenant, 1) != 0;
         if (!pays) add_state(children_word(pool), 0u - 1);
         throttled = may && !pays;

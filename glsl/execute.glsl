@@ -57,6 +57,7 @@ const uint HAS_TRANSFERS = 16;
 const uint HAS_MARKS = 32;    // fences and SHUTDOWN
 const uint HAS_BATCHES = 64; // slots of batches
 const uint HAS_PARENTS = 128; // slots that publish others
+const uint HAS_PENDING = 256; // slots of tenants that go on
 
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.

@@ -150,6 +150,18 @@ void serve(Claim c, uint level, bool again) {
         op = slots[base + OPCODE_WORD];
         o = refusal(slot, op);
     }
+#if defined(WITH_TENANTS) && defined(WITH_CONTINUATION)
+    // The host keeps to a tenant's cap. Were it not to, no more slots than that would be begun. One that is taken up
+    // by another worker may be counted off before it was counted: below 0 for a moment.
+    bool before = again || (entry & ENTRY_RESUMED) != 0;
+    bool capped = mine && tenant != 0;
+#ifdef WITH_CHILDREN
+    capped = capped && !is_child(slot);
+#endif
+    if (capped && !before && o.fault == 0 &&
+        int(load_relaxed_state(tenant_state(tenant, 0) + TENANT_PENDING)) >= int(tenant_record_word(tenant, TENANT_MOST)))
+        o = Outcome(FAULT_UNAUTHORIZED, 0, 0, 0);
+#endif
     bool admitted = mine && o.fault == 0;
     bool claimed = mine && o.detail != DETAIL_PRIORITY && !again && (entry & ENTRY_RESUMED) == 0;
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
@@ -177,6 +189,9 @@ void serve(Claim c, uint level, bool again) {
                (mine && batch != 0 ? HAS_BATCHES : 0);
 #ifdef WITH_CHILDREN
     has |= parent ? HAS_PARENTS : 0;
+#endif
+#if defined(WITH_TENANTS) && defined(WITH_CONTINUATION)
+    has |= capped && before ? HAS_PENDING : 0;
 #endif
     has = subgroupOr(has);
 #ifdef WITH_CONTINUATION
@@ -219,12 +234,14 @@ void serve(Claim c, uint level, bool again) {
     }
 
 #ifdef WITH_CONTINUATION
-    if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS)) != 0) {
+    if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS | HAS_PENDING)) != 0) {
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
         bool asking = mine && o.fault == PENDING_ROOM;
 #ifdef WITH_TENANTS
         if (ready || asking) atomicStore(state[slot_tenant(slot)], tenant, SCOPE, 0, gl_SemanticsRelaxed);
+        bool left = pending || asking;
+        if (capped && left != before) add_state(tenant_state(tenant, 0) + TENANT_PENDING, left ? 1 : 0u - 1);
 #endif
         if (subgroupAny(ready)) push_ready(ready, level, entry, batch);
 #ifdef WITH_IO

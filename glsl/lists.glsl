@@ -179,6 +179,21 @@ uint debt_word(uint t, uint level) { return tenant_state(t, 0) + TENANT_DEBTS + 
 const uint MOST_OWED = 32;
 #endif
 
+// Whether a tenant of the level has wide slots: beside one the others get no more in a round than it, one. That it is
+// with another worker for a moment must not give them more, and so it counts for some visits.
+bool beside_wide(uint level, bool wide) {
+    bool beside = false;
+#ifdef WITH_WIDE
+    bool here = subgroupAny(wide);
+    uint left = subgroupBroadcastFirst(load_relaxed_state(STATE_WIDE + level));
+    uint next = here ? WIDE_VISITS : left - min(left, 1);
+    if (next != left && gl_SubgroupInvocationID == 0)
+        atomicStore(state[STATE_WIDE + level], next, SCOPE, 0, gl_SemanticsRelaxed);
+    beside = here || left != 0;
+#endif
+    return beside;
+}
+
 // Claims from the tenants at the head of a level's list, at most `most` slots.
 Claim visit(uint level, uint waiting, uint most) {
     uint lane = gl_SubgroupInvocationID;
@@ -195,9 +210,7 @@ Claim visit(uint level, uint waiting, uint most) {
     uint tenants = min(min(found, most), max(run_length(wide), 1));
     bool alone = subgroupBroadcastFirst(wide);
     uint room = min(gl_SubgroupSize, most);
-    // Beside one that has a wide slot next the others get no more in a round than it: one.
-    bool narrow = !subgroupAny(wide && lane < found);
-    uint shift = tenants == 0 || !narrow ? 0 : min(findMSB(room / tenants), 5);
+    uint shift = tenants == 0 || beside_wide(level, wide && lane < found) ? 0 : min(findMSB(room / tenants), 5);
     bool won = false;
     if (lane == 0 && tenants != 0 && reserve_turns(level, waiting, tenants << shift))
         won = atomicCompSwap(state[STATE_LISTED_HEADS + level], head, head + tenants, SCOPE, 0, gl_SemanticsRelaxed,

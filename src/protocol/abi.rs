@@ -356,6 +356,8 @@ pub mod live {
         STATE_RECONSIDERED = 178;
         /// Device-local state: which areas for jobs that give way are taken, a bit each.
         STATE_SAVES = 179;
+        /// Device-local state: for each level, visits for which a wide slot that was seen there still counts.
+        STATE_WIDE = 181;
         /// Device-local state: a counter for each slot that can be a batch's fence; the ready queues follow.
         STATE_BATCHES = 192;
         /// Ready queues: for each level one of slots that go on, and one of slots that wait for room in the
@@ -391,8 +393,8 @@ pub mod live {
         TENANT_OPCODES = 3;
         /// Record: its part of the largest weight, as a part of ONE_CLAIM.
         TENANT_QUANTUM = 4;
-        /// Record: how many slots of its own the device may have published, at each depth.
-        TENANT_CHILDREN_MOST = 5;
+        /// Record: how many slots of its own may go on at a time; at each depth as many that the device has published.
+        TENANT_MOST = 5;
         /// One claim, in quanta and deficits.
         ONE_CLAIM = 65_536;
         /// Flag: its slots are executed, if the mask table says so too.
@@ -421,6 +423,10 @@ pub mod live {
         TENANT_DEBTS = 21;
         /// Slots of its own that the device has published and that have not ended, at each depth.
         TENANT_CHILDREN = 26;
+        /// Slots of its own, the host's, that were claimed and are to go on.
+        TENANT_PENDING = 30;
+        /// For so many visits of a list the other tenants claim as slowly as one that has wide slots.
+        WIDE_VISITS = 64;
         /// How deep slots that publish slots may be nested: the host's are at depth 0, and the deepest publish none.
         CHILD_DEPTHS = 4;
         /// Words of the map of a depth's slots that a search for a free one looks at, at most.

@@ -13,6 +13,8 @@ use crate::protocol::abi::live::*;
 pub(crate) struct Seat {
     /// Slots that may be.
     pub most: AtomicU32,
+    /// What the device is told of that: the same, but in a test.
+    pub told: AtomicU32,
     /// These run on when the place is lent anew: see [`Ledger`].
     pub published: AtomicU64,
     pub done: AtomicU64,
@@ -233,7 +235,7 @@ impl Shared {
             self.write_tenant_word(id, TENANT_WINDOW_END, terms.window.end);
             self.write_tenant_word(id, TENANT_OPCODES, terms.opcodes);
             self.write_tenant_word(id, TENANT_QUANTUM, quantum);
-            self.write_tenant_word(id, TENANT_CHILDREN_MOST, seat.most.load(Ordering::Relaxed));
+            self.write_tenant_word(id, TENANT_MOST, seat.told.load(Ordering::Relaxed));
             self.write_tenant_word(id, TENANT_FLAGS, seat.flags.load(Ordering::Acquire));
         }
         self.buffers.publish_fence();

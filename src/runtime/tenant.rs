@@ -32,6 +32,7 @@ pub struct TenantBuilder {
     weight: u32,
     credits: Option<u32>,
     slots: u32,
+    told: Option<u32>,
 }
 
 /// A tenant's handle: it submits, and sees what became of its own slots alone. All methods may be called from any
@@ -59,7 +60,7 @@ impl TenantBuilder {
     pub(super) fn new(shared: Arc<Shared>, name: &str) -> Self {
         let slots = 1 << shared.layout.tenant_shift;
         let name = name.to_owned();
-        Self { shared, name, window: 0, opcodes: ALL_OPCODES, weight: 1, credits: None, slots }
+        Self { shared, name, window: 0, opcodes: ALL_OPCODES, weight: 1, credits: None, slots, told: None }
     }
 
     /// Words of its window of the control buffer; all zero at first. Default: none.
@@ -96,6 +97,13 @@ impl TenantBuilder {
         self
     }
 
+    /// For tests: the cap that the device is told, as if the host did not keep to it.
+    #[doc(hidden)]
+    pub fn told_slots(mut self, slots: u32) -> Self {
+        self.told = Some(slots);
+        self
+    }
+
     /// Makes the tenant.
     ///
     /// # Errors
@@ -122,6 +130,7 @@ impl TenantBuilder {
         let window = shared.tenancy.take_window(self.window)?;
         let seat = &shared.tenancy.seats[id as usize];
         seat.most.store(self.slots, Ordering::Relaxed);
+        seat.told.store(self.told.unwrap_or(self.slots), Ordering::Relaxed);
         let Self { name, opcodes, weight, credits, .. } = self;
         // The tables are the device's while it runs.
         shared.quiesced(|_| {

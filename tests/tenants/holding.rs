@@ -16,7 +16,7 @@ use crate::support::own_gpu;
 use crate::support::storage::{Engine, file, noise};
 
 /// Engines whose answers are held back until somebody lets them go: one for each test.
-static HELD: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+static HELD: [AtomicBool; 4] = [const { AtomicBool::new(false) }; 4];
 
 /// Another engine, whose answers wait for `HELD`.
 struct Holding {

@@ -4,6 +4,7 @@
 mod support;
 
 mod basics;
+mod cap;
 mod crowded;
 mod ends;
 mod holding;
