@@ -162,14 +162,16 @@ fn a_paused_tenants_slots_end_once_it_is_resumed() {
 #[test]
 fn children_are_claimed_in_their_tenants_share() {
     const ADDS: u32 = 40_000;
-    const UNFOLDS: u32 = 500;
+    // Children are paid for when they are published, and slots count when they have ended: so many may lie between.
+    const CHILDREN: u32 = 256;
+    const UNFOLDS: u32 = 50;
     let mut judged = 0;
     for mode in MODES {
         let runtime = shared(mode)
             .workers(1)
             .tenant_slots(ADDS)
             .level_slots([0, 0, ADDS + UNFOLDS, 0, 0])
-            .child_slots(512)
+            .child_slots(CHILDREN)
             .build()
             .expect("a runtime");
         for (unfolds, plain) in [(1, 1), (1, 3), (3, 1)] {
@@ -217,7 +219,11 @@ fn children_are_claimed_in_their_tenants_share() {
             let due = f64::from(unfolds) / f64::from(unfolds + plain);
             eprintln!("{mode}: weights {unfolds} and {plain}: share {share:.3} of {claims} claims");
             let off = (share - due).abs();
-            assert!(claims < 10_000 || off < 0.05 * due, "{mode}: {unfolds} to {plain}: {share} of {claims}");
+            let between = f64::from(CHILDREN + UNFOLDS) / f64::from(claims);
+            assert!(
+                claims < 10_000 || off < 0.05 * due + between,
+                "{mode}: {unfolds} to {plain}: {share} of {claims}"
+            );
             judged += usize::from(claims >= 10_000);
         }
     }
