@@ -247,6 +247,7 @@ const uint RESOURCE_SCAN = 4u;
 const uint FLAG_DRAIN = 1u;
 const uint FLAG_STORAGE = 2u;
 const uint LANE_CLAIM_COST = 12800u;
+const uint FAMILY_CLAIM_COST = 6144u;
 
 // binding
 const uint BIND_CONTROL = 0u;

@@ -38,10 +38,15 @@ layout(local_size_x_id = 0) in;
 #endif
 
 // What a claim may cost at most; a worker that has less left leaves before it claims.
+#ifdef WITH_CHILDREN
+const uint FAMILIES = FAMILY_CLAIM_COST;
+#else
+const uint FAMILIES = 0;
+#endif
 #if defined(WITH_SCAN)
-const uint RESERVE = max(LANE_CLAIM_COST, SCAN_CLAIM_COST);
+const uint RESERVE = max(LANE_CLAIM_COST, SCAN_CLAIM_COST) + FAMILIES;
 #elif defined(WITH_RANGE)
-const uint RESERVE = max(LANE_CLAIM_COST, RANGE_CLAIM_COST);
+const uint RESERVE = max(LANE_CLAIM_COST, RANGE_CLAIM_COST) + FAMILIES;
 #else
 const uint RESERVE = LANE_CLAIM_COST;
 #endif

@@ -2,7 +2,7 @@
 
 use super::{Module, module};
 use crate::protocol::abi::{
-    live::LANE_CLAIM_COST, opcode::*, range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
+    live::FAMILY_CLAIM_COST, live::LANE_CLAIM_COST, opcode::*, range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
 };
 
 /// Lane-sized opcodes that every module has.
@@ -79,7 +79,10 @@ pub(crate) fn claim_cost(module: &Module) -> u32 {
         .chain(SHARED_MODULES)
         .filter(|(name, _)| *name == module.name)
         .flat_map(|(_, families)| *families);
-    families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max)
+    // Families come on top of whatever the claim executes.
+    let unfolds = families.clone().any(|family| family.opcodes.contains(&OP_UNFOLD));
+    let executes = families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max);
+    executes + if unfolds { FAMILY_CLAIM_COST } else { 0 }
 }
 
 /// A whole subgroup works on one slot of this opcode.

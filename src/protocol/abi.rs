@@ -468,6 +468,9 @@ pub mod live {
         /// Loop turns that the dearest claim of lane-sized slots can cost: three copies of 4,096 words in
         /// packed slots of 23 operations, with a turn of the metrics for each lane of lavapipe's eight.
         LANE_CLAIM_COST = 12_800;
+        /// Loop turns that slots which publish slots, and the ends of families, add to the dearest claim: for each of eight
+        /// lanes an UNFOLD that gets one slot a turn, each after all tries; and the ends of a chain of parents.
+        FAMILY_CLAIM_COST = 6_144;
     }
 }
 
