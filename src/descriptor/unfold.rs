@@ -1,8 +1,8 @@
 //! Many slots as one: UNFOLD.
 
 use super::{BuiltinOpcode, DescriptorError, EncodeSlot, SlotDescriptor, SlotOpcode};
-use crate::protocol::SlotWords;
 use crate::protocol::opcode::{UNFOLD_FAN_SHIFT, UNFOLD_MAX};
+use crate::protocol::{PRIORITY_NORMAL, SlotWords};
 
 /// `count` slots of one opcode that the device publishes itself, as one submission that ends when all of them have.
 /// Slot i has the arguments `args[k] + i * steps[k]`, modulo 2^32; the fifth does not grow.
@@ -43,7 +43,7 @@ impl UnfoldDescriptor {
     #[must_use]
     pub fn new(opcode: impl Into<SlotOpcode>, count: u32) -> Self {
         let opcode = opcode.into();
-        Self { opcode, count, fan_out: 0, first: 0, args: [0; 5], steps: [0; 4], priority: 2 }
+        Self { opcode, count, fan_out: 0, first: 0, args: [0; 5], steps: [0; 4], priority: PRIORITY_NORMAL }
     }
 
     /// The arguments of slot 0.

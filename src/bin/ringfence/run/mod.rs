@@ -14,7 +14,8 @@ use std::process::ExitCode;
 use ringfence::descriptor::EncodedBatch;
 use ringfence::protocol::opcode::UNFOLD;
 use ringfence::protocol::{
-    OBSERVABLE_BASE, PRIORITY_NORMAL, PRIORITY_WORD, priority_offsets, try_read_debug_log,
+    OBSERVABLE_BASE, OPCODE_WORD, PRIORITY_NORMAL, PRIORITY_WORD, SlotWords, priority_offsets,
+    try_read_debug_log,
 };
 use ringfence::runtime::{Runtime, RuntimeBuilder, RuntimeError, Tenant};
 
@@ -123,8 +124,7 @@ fn execute(
 
 /// A runtime with room for all that the file has.
 fn builder(global: &Global, program: &Program, batches: &[EncodedBatch]) -> RuntimeBuilder {
-    let unfolds =
-        |slot: &ringfence::protocol::SlotWords| slot[ringfence::protocol::OPCODE_WORD as usize] == UNFOLD;
+    let unfolds = |slot: &SlotWords| slot[OPCODE_WORD as usize] == UNFOLD;
     let opcodes: &[u32] =
         if batches.iter().any(|batch| batch.slots.iter().any(unfolds)) { &[UNFOLD] } else { &[] };
     let builder =
