@@ -44,7 +44,7 @@ Outcome execute_op(bool mine, uint op, uvec4 a, bool copies) {
 }
 
 // What a turn of the loop below costs: itself, and the last looks of the loops inside it, those of
-// op_memcpy and of count_executions.
+// op_memcpy and of collect_executions.
 const uint EXECUTE_TURN = 3;
 
 // What some lane of a claim has, found by one reduction: on CPU drivers each costs some 8 ns, and a claim
@@ -97,7 +97,10 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
             if (subgroupAny(turns && !copies)) turns = turns && !copies;
         }
         Outcome ended = execute_op(turns, op, a, some_copies);
-        if (some_packed) count_executions(packed && turns && ended.fault == 0, op);
+        if (some_packed) {
+            collect_executions(packed && turns && ended.fault == 0, op);
+            add_collected();
+        }
         if (turns) {
             i += 1;
             if (!packed) {

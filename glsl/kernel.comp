@@ -120,15 +120,10 @@ void count_batches(bool mine, uint batch, uint amount) {
             o = refusal(slot, OP_BATCH_FENCE);
             if (o.fault == 0) o = op_batch_fence(broken, slots[slot * SLOT_WORDS + ARG0_WORD + 1]);
         }
-        count_executions_of(whole && o.fault == 0, OP_BATCH_FENCE);
+        uint executed = subgroupBallotBitCount(subgroupBallot(whole && o.fault == 0));
+        collect(METRICS_BASE + OP_BATCH_FENCE, executed);
         complete(whole, slot, o);
     }
-}
-
-void count_claims(bool mine, uint level) {
-    uint claims = subgroupBallotBitCount(subgroupBallot(mine));
-    if (claims != 0 && gl_SubgroupInvocationID == 0)
-        atomicAdd(control[PRIORITY_FAIRNESS_BASE + level], claims, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
 // Executes the claimed entries, one a lane, and delivers what ended. Counters follow the completions:
@@ -263,6 +258,7 @@ void serve(Claim c, uint level, bool again) {
     }
 #endif
     bool ends = mine && !fence && !drains;
+    uint claims = subgroupBallotBitCount(subgroupBallot(claimed));
 #ifdef WITH_CHILDREN
     bool more = true;
     while (more) {
@@ -270,8 +266,11 @@ void serve(Claim c, uint level, bool again) {
         bool child = ends && is_child(slot);
         more = subgroupAny(child);
         deliver(ends && !child, slot, o);
-        count_outcomes(ends, subgroupBallotBitCount(subgroupBallot(ends)), o);
-        count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
+        collect(PRIORITY_FAIRNESS_BASE + level, claims);
+        claims = 0;
+        collect_outcomes(ends, subgroupBallotBitCount(subgroupBallot(ends)), o);
+        collect_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
+        add_collected();
         if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
         if (more) {
             uint above = child ? state[family_word(slot, FAMILY_PARENT)] : slot;
@@ -290,11 +289,13 @@ void serve(Claim c, uint level, bool again) {
         charge(3); // and the last looks of the loops that count
     }
 #else
-    complete(ends, slot, o);
-    count_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
+    uint ended = deliver(ends, slot, o);
+    collect(PRIORITY_FAIRNESS_BASE + level, claims);
+    collect_outcomes(ends, ended, o);
+    collect_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
+    add_collected();
     if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
 #endif
-    count_claims(claimed, level);
 }
 
 // Completes a SHUTDOWN once every other slot has ended.
@@ -310,7 +311,7 @@ void finish_draining() {
         enter_tenant(0);
 #endif
         if (won) atomicStore(control[SHUTDOWN], 1u, SCOPE, 0, gl_SemanticsRelaxed);
-        count_executions_of(won, OP_SHUTDOWN);
+        collect(METRICS_BASE + METRICS_WORDS - 1, subgroupBallotBitCount(subgroupBallot(won))); // OP_SHUTDOWN
         complete(won, slot - 1, done(0));
     }
 }
@@ -319,6 +320,7 @@ void main() {
     uint beat = HEARTBEAT_WORDS * (gl_WorkGroupID.x % MAX_WORKERS);
     if (gl_SubgroupInvocationID == 0) store_relaxed_completion(beat, completion[beat] + 1);
     budget = push.loop_budget;
+    collected = 0;
 #ifdef WITH_IO
     io_seen = io_answered();
 #endif

@@ -6,9 +6,7 @@
 #ifndef QUEUE_GLSL
 #define QUEUE_GLSL
 
-#ifdef WITH_TENANTS
-#include "tenants.glsl"
-#endif
+#include "counters.glsl"
 
 uint lap_of(uint position) { return ((position >> push.queue_shift) + 1) & LAP_MASK; }
 
@@ -44,46 +42,11 @@ uint deliver(bool mine, uint slot, Outcome o) {
     return subgroupBallotBitCount(who);
 }
 
-// Counts slots that have ended, `ended` in all.
-void count_outcomes(bool mine, uint ended, Outcome o) {
-    uint faults = subgroupBallotBitCount(subgroupBallot(mine && o.fault != 0));
-    if (gl_SubgroupInvocationID == 0) {
-        if (ended != faults) atomicAdd(control[DONE_COUNT], ended - faults, SCOPE, 0, gl_SemanticsRelaxed);
-        if (faults != 0) atomicAdd(control[FAULT_COUNT], faults, SCOPE, 0, gl_SemanticsRelaxed);
-#ifndef WITH_TENANTS
-        atomicAdd(control[TENANT_FAIRNESS_BASE], ended, SCOPE, 0, gl_SemanticsRelaxed);
-#endif
-    }
-#ifdef WITH_TENANTS
-    count_ended(mine);
-#endif
-}
-
+// The same, and counts them.
 void complete(bool mine, uint slot, Outcome o) {
     uint ended = deliver(mine, slot, o);
-    count_outcomes(mine, ended, o);
-}
-
-// Adds the lanes that executed `op` to its metric.
-void count_executions_of(bool executed, uint op) {
-    uint count = subgroupBallotBitCount(subgroupBallot(executed));
-    if (count != 0 && gl_SubgroupInvocationID == 0)
-        atomicAdd(control[METRICS_BASE + min(op, METRICS_WORDS - 1)], count, SCOPE, 0, gl_SemanticsRelaxed);
-}
-
-// Adds the executions of this turn to the metrics, one atomic for each opcode that occurs.
-void count_executions(bool executed, uint op) {
-    uint index = min(op, METRICS_WORDS - 1);
-    uvec4 left = subgroupBallot(executed);
-    while (any(notEqual(left, uvec4(0)))) {
-        uint first = subgroupBallotFindLSB(left);
-        uvec4 same = subgroupBallot(executed && index == subgroupShuffle(index, first));
-        uint count = subgroupBallotBitCount(same);
-        if (gl_SubgroupInvocationID == first)
-            atomicAdd(control[METRICS_BASE + index], count, SCOPE, 0, gl_SemanticsRelaxed);
-        left &= ~same;
-        charge(1);
-    }
+    collect_outcomes(mine, ended, o);
+    add_collected();
 }
 
 #endif

@@ -39,20 +39,6 @@ bool tenant_admitted(uint t, uint flags) {
     return (flags & (TENANT_ADMITTED | TENANT_REVOKED)) == TENANT_ADMITTED && tenant_table(TENANT_BASE, t, 0) != 0;
 }
 
-// Counts slots that have ended, each for its lane's tenant.
-void count_ended(bool mine) {
-    uvec4 who = subgroupBallot(mine);
-    uint ended = subgroupBallotBitCount(who);
-    if (ended != 0) {
-        uint first = subgroupBallotFindLSB(who);
-        bool same = subgroupAll(!mine || tenant == subgroupShuffle(tenant, first));
-        uint word = tenant_table_word(FAIRNESS_BASE, tenant);
-        // Most claims are one tenant's, and one addition is the cheaper (DESIGN fact 25).
-        bool adds = mine && word != NO_WORD && (!same || gl_SubgroupInvocationID == first);
-        if (adds) atomicAdd(control[word], same ? ended : 1, SCOPE, 0, gl_SemanticsRelaxed);
-    }
-}
-
 // Whether a tenant may use an opcode, by the bits of its record.
 bool may_use(uint opcodes, uint op) {
     uint bit = op < 8                   ? op
