@@ -189,7 +189,8 @@ uint second_word(Found f) {
 }
 
 // Takes at most `most` of the entries that `f` found, in their order, with one compare-and-swap. An entry's
-// second word may arrive after the first; then the run ends before it.
+// second word may arrive after the first; then the run ends before it. What was written before they were published is
+// visible after it.
 Claim claim(Found f, uint waiting, uint most) {
     uint second = second_word(f);
     uint count = min(f.count, run_length((second >> LAP_SHIFT) != lap_of(f.head + gl_SubgroupInvocationID)));
@@ -207,6 +208,7 @@ Claim claim(Found f, uint waiting, uint most) {
         won = atomicCompSwap(state[head_word(f.level, f.queue)], f.head, f.head + count, SCOPE, 0,
                              gl_SemanticsRelaxed, 0, gl_SemanticsRelaxed) == f.head;
     count = subgroupBroadcastFirst(won) ? count : 0;
+    acquire_published();
     return Claim(gl_SubgroupInvocationID < count, f.entry, second & ((1u << LAP_SHIFT) - 1), 0, count);
 }
 

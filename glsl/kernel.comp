@@ -130,7 +130,6 @@ void count_batches(bool mine, uint batch, uint amount) {
 // they are never ahead of them, and the host does not wait for them.
 // They came by a queue of `level`; `again` says that they were claimed before, and left.
 void serve(Claim c, uint level, bool again) {
-    acquire_published();
     uint entry = c.entry;
     uint batch = c.batch;
 #ifdef WITH_CHILDREN

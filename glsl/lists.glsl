@@ -50,19 +50,21 @@ bool list_waits(uint level) {
     return (load_relaxed_state(list_word(level, head)) >> LAP_SHIFT) == list_lap(head);
 }
 
-// Read-modify-writes by which a tenant goes from one worker to another.
-uint add_state(uint i, uint n) {
-    return atomicAdd(state[i], n, SCOPE, gl_StorageSemanticsBuffer,
-                     gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
-}
+uint add_state(uint i, uint n) { return atomicAdd(state[i], n, SCOPE, 0, gl_SemanticsRelaxed); }
 
 uint exchange_state(uint i, uint value) {
-    return atomicExchange(state[i], value, SCOPE, gl_StorageSemanticsBuffer,
-                          gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+    return atomicExchange(state[i], value, SCOPE, 0, gl_SemanticsRelaxed);
 }
 
+// Between what was read and written of tenants and the read-modify-writes and list entries by which they go from one
+// worker to another. One for all of a step: some drivers make every acquire and every release a full fence.
+void hand_over() {
+    memoryBarrier(SCOPE, gl_StorageSemanticsBuffer,
+                  gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
+}
+
+// After hand_over().
 void put_in_list(bool mine, uint t, uint level) {
-    release_effects();
     if (mine) {
         uint position = add_state(STATE_LISTED_TAILS + level, 1);
         atomicStore(state[list_word(level, position)], list_lap(position) << LAP_SHIFT | t, SCOPE, 0,
@@ -70,11 +72,16 @@ void put_in_list(bool mine, uint t, uint level) {
     }
 }
 
-// Enters a tenant that has work in a list, unless it is there or with a worker.
+// Enters a tenant that has work in a list, unless it is there or with a worker; after hand_over(), for whoever has it:
+// the exchange tells that worker that there is more.
 void enlist(bool mine, uint t, uint level) {
     bool enters = false;
     if (mine) enters = exchange_state(tenant_state(t, level) + TENANT_LISTED, 1) == 0;
-    put_in_list(enters, t, level);
+    if (subgroupAny(enters)) {
+        // What the worker that had it before left is for the next one that has.
+        hand_over();
+        put_in_list(enters, t, level);
+    }
 }
 
 uint announce_word(uint position) { return announcements_begin() + ANNOUNCE_WORDS * in_queue(position); }
@@ -97,7 +104,6 @@ void take_announcements() {
         won = atomicCompSwap(state[STATE_ANNOUNCED], head, head + count, SCOPE, 0, gl_SemanticsRelaxed, 0,
                              gl_SemanticsRelaxed) == head;
     count = subgroupBroadcastFirst(won) ? count : 0;
-    acquire_published();
     uint t = first & ANNOUNCE_TENANT_MASK;
     uint level = (first >> ANNOUNCE_LEVEL_SHIFT) & 7;
     bool mine = gl_SubgroupInvocationID < count && t < push.tenants && level < PRIORITY_LEVELS;
@@ -105,6 +111,7 @@ void take_announcements() {
         add_state(tenant_state(t, level) + TENANT_AVAILABLE, second & ((1u << LAP_SHIFT) - 1));
         atomicAnd(state[STATE_THROTTLED], ~(1u << level), SCOPE, 0, gl_SemanticsRelaxed);
     }
+    hand_over();
     enlist(mine, t, level);
 }
 
@@ -117,15 +124,15 @@ bool reconsider() {
     if (gl_SubgroupInvocationID == 0 && asked != before)
         won = atomicCompSwap(state[STATE_RECONSIDERED], before, asked, SCOPE, 0, gl_SemanticsRelaxed, 0,
                              gl_SemanticsRelaxed) == before;
-    acquire_published();
     uint n = subgroupBroadcastFirst(won) ? push.tenants * PRIORITY_LEVELS : 0;
+    if (n != 0) hand_over();
     uint i = 0;
     while (i < n) {
         uint mine = min(i + gl_SubgroupInvocationID, n - 1);
         uint t = mine / PRIORITY_LEVELS;
         uint level = mine % PRIORITY_LEVELS;
         uint at = tenant_state(t, level);
-        bool waits = add_state(at + TENANT_AVAILABLE, 0) != load_relaxed_state(at + TENANT_CLAIMED);
+        bool waits = load_relaxed_state(at + TENANT_AVAILABLE) != load_relaxed_state(at + TENANT_CLAIMED);
         enlist(waits && i + gl_SubgroupInvocationID < n, t, level);
         i += gl_SubgroupSize;
         charge(1);
@@ -144,7 +151,7 @@ uint take_credits(uint t, uint wanted) {
     if (limit != UNLIMITED && limit != 0 && word != NO_WORD) {
         uint refills = load_relaxed_state(STATE_REFILLS);
         uint refilled = tenant_state(t, 0) + TENANT_REFILLED;
-        if (exchange_state(refilled, refills) != refills)
+        if (load_relaxed_state(refilled) != refills && exchange_state(refilled, refills) != refills)
             atomicStore(control[word], limit, SCOPE, 0, gl_SemanticsRelaxed);
         uint had = atomicAdd(control[word], 0u - wanted, SCOPE, 0, gl_SemanticsRelaxed);
         // Workers that serve other levels may have taken the last ones meanwhile.
@@ -194,12 +201,15 @@ bool beside_wide(uint level, bool wide) {
     return beside;
 }
 
-// Claims from the tenants at the head of a level's list, at most `most` slots.
+// Claims from the tenants at the head of a level's list, at most `most` slots. What was written before they were
+// published is visible after it.
 Claim visit(uint level, uint waiting, uint most) {
     uint lane = gl_SubgroupInvocationID;
     Claim v = Claim(false, 0, 0, 0, 0);
     uint head = subgroupBroadcastFirst(load_relaxed_state(STATE_LISTED_HEADS + level));
     uint listed = load_relaxed_state(list_word(level, head + lane));
+    // What the workers that listed them left is there: nobody else changes it while they are at the head.
+    acquire_published();
     uint found = run_length((listed >> LAP_SHIFT) != list_lap(head + lane));
     uint t = min(listed & ANNOUNCE_TENANT_MASK, push.tenants - 1);
     uint at = tenant_state(t, level);
@@ -216,7 +226,6 @@ Claim visit(uint level, uint waiting, uint most) {
         won = atomicCompSwap(state[STATE_LISTED_HEADS + level], head, head + tenants, SCOPE, 0, gl_SemanticsRelaxed,
                              0, gl_SemanticsRelaxed) == head;
     tenants = subgroupBroadcastFirst(won) ? tenants : 0;
-    acquire_published();
 
     // The tenants are this worker's now; what was read of them before is what they have.
     bool own = lane < tenants;
@@ -288,14 +297,18 @@ Claim visit(uint level, uint waiting, uint most) {
         }
     }
     bool more = own && (taken != there || (owed != 0 && admitted)) && !paused;
+    hand_over();
     put_in_list(more, t, level);
     bool leaves = own && !more;
-    if (leaves) exchange_state(at + TENANT_LISTED, 0);
-    // What was announced, or changed by the host, since this worker looked.
-    if (leaves)
-        leaves = add_state(at + TENANT_AVAILABLE, 0) != claimed + taken &&
-                 (tenant_record_word(t, TENANT_FLAGS) & (TENANT_PAUSED | TENANT_REVOKED)) != TENANT_PAUSED;
-    enlist(leaves, t, level);
+    if (subgroupAny(leaves)) {
+        if (leaves) exchange_state(at + TENANT_LISTED, 0);
+        hand_over();
+        // What was announced, or changed by the host, since this worker looked.
+        if (leaves)
+            leaves = load_relaxed_state(at + TENANT_AVAILABLE) != claimed + taken &&
+                     (tenant_record_word(t, TENANT_FLAGS) & (TENANT_PAUSED | TENANT_REVOKED)) != TENANT_PAUSED;
+        enlist(leaves, t, level);
+    }
 
     // A level that has none but tenants without credits has no work, until something changes.
     bool dry = tenants != 0 && !subgroupAny(own && !throttled);

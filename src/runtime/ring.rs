@@ -143,7 +143,9 @@ impl Ring {
     /// [`RuntimeError::TenantFull`] where the tenant has as many slots on their way as it may;
     /// [`RuntimeError::RingFull`] at the ring's depth; [`RuntimeError::Full`] when others hold the level's slots;
     /// [`RuntimeError::ShutDown`] and the failures of the device.
-    #[inline]
+    // Inlined for certain: the words are best made where they are stored. From the caller's memory each would wait in
+    // the store buffer behind the slots before it, whose cache lines the device has.
+    #[inline(always)]
     pub fn push(&mut self, words: &SlotWords, user_data: u64) -> Result<(), RuntimeError> {
         if self.in_flight == self.depth {
             return Err(RuntimeError::RingFull { depth: self.depth });
@@ -169,6 +171,7 @@ impl Ring {
         if class.last && self.tenant == 0 { self.publish(true) } else { Ok(()) }
     }
 
+    #[cold]
     fn more_slots(&mut self, level: usize) -> Result<u32, RuntimeError> {
         let mut counts = [0; LEVELS];
         counts[level] = 1;
@@ -180,6 +183,7 @@ impl Ring {
     }
 
     /// The slab was shared out anew: what the ring held may be another level's now.
+    #[cold]
     fn give_back(&mut self) {
         self.partition = self.shared.partition.load(Ordering::Relaxed);
         let mut freed = lock(&self.shared.freed);
@@ -243,15 +247,14 @@ impl Ring {
         let mut count = 0;
         let Self { shared, inbox, free, in_flight, .. } = self;
         let ring = inbox.ring;
-        let mut own = |slot: u32, user_data: u64, outcome: Outcome| {
-            free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
-            *in_flight -= 1;
-            count += 1;
-            ended(user_data, outcome);
-        };
         if shared.mode.load() == Mode::Live {
             shared.serve_storage();
-            shared.reap_now(ring, &mut own);
+            shared.reap_now(ring, #[inline(always)] |slot, user_data, outcome| {
+                free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
+                *in_flight -= 1;
+                count += 1;
+                ended(user_data, outcome);
+            });
         } else if let Some(mut engine) = shared.engine_for_epoch()
             && shared.due() > 0
         {
@@ -262,7 +265,10 @@ impl Ring {
             let mut stashed = lock(&inbox.ended);
             // One by one: what is left stays if the caller's closure panics.
             while let Some((slot, user_data, outcome)) = stashed.pop_front() {
-                own(slot, user_data, outcome);
+                free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
+                *in_flight -= 1;
+                count += 1;
+                ended(user_data, outcome);
             }
             inbox.stashed.store(false, Ordering::Relaxed);
         }

@@ -147,7 +147,7 @@ impl Shared {
     }
 
     /// Writes a payload into a free slot. No fence: [`publish`](Self::publish) has it.
-    #[inline]
+    #[inline(always)]
     pub fn write_slot(&self, entry: &Entry, words: &SlotWords) {
         let slot = entry.slot;
         let owner = &self.owners[slot as usize];
@@ -174,7 +174,7 @@ impl Shared {
         let mut last = false;
         for entry in entries {
             let owner = &self.owners[entry.slot as usize];
-            if owner.cancelled.load(Ordering::Relaxed) {
+            if submission.cancels > 0 && owner.cancelled.load(Ordering::Relaxed) {
                 self.revive(submission, entry.slot);
             }
             if several {
