@@ -88,6 +88,14 @@ impl Buffers {
         fence::publish(self.write_combined);
     }
 
+    /// A slot will be written soon: see [`fence::will_write`].
+    #[inline]
+    pub fn will_write_slot(&self, at: usize) {
+        if let Some(word) = self.slot_words().get(at) {
+            fence::will_write(word);
+        }
+    }
+
     /// Pushes stored entries out of the processor's write-combining buffers.
     #[inline]
     pub fn flush_entries(&self) {

@@ -284,7 +284,7 @@ impl RuntimeBuilder {
             layout,
             buffers,
             owners: (0..self.slots).map(|_| Owner::default()).collect(),
-            submission: CachePadded::new(Mutex::new(Submission {
+            submission: CachePadded::new(spin::Mutex::new(Submission {
                 positions: vec![[0; LEVELS]; self.room.tenants as usize].into(),
                 announced: 0,
                 cancels: 0,

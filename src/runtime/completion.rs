@@ -7,9 +7,11 @@
 use std::sync::MutexGuard;
 use std::sync::atomic::{Ordering, fence};
 
+use super::inbox::{Ended, Inboxes};
 use super::job::JobState;
 use super::mode::Mode;
 use super::shared::{Owner, Reaper, Shared, lock, try_lock};
+use super::tenancy::add_alone;
 use crate::protocol::abi::live::LAP_SHIFT;
 use crate::protocol::live::{self, Outcome};
 
@@ -17,6 +19,8 @@ use crate::protocol::live::{self, Outcome};
 struct Pass<'a> {
     shared: &'a Shared,
     reaper: MutexGuard<'a, Reaper>,
+    /// Held from one slot of another ring to the next, and not while others' code runs.
+    inboxes: Option<MutexGuard<'a, Inboxes>>,
     count: u64,
     /// Slots of the ring that reads, which are counted together: a tenant's, so many done, so many faults.
     own: (u32, u32, u32),
@@ -76,7 +80,7 @@ impl Shared {
             return 0;
         }
         let Some(reaper) = try_lock(&self.reaper) else { return 0 };
-        let mut pass = Pass { shared: self, reaper, count: 0, own: (0, 0, 0) };
+        let mut pass = Pass { shared: self, reaper, inboxes: None, count: 0, own: (0, 0, 0) };
         loop {
             let position = pass.reaper.position;
             let entry = &words[self.layout.completion(position)..][..2];
@@ -108,14 +112,22 @@ impl Shared {
                 self.count_ended(owner, outcome);
             }
             if owner_ring == 0 {
+                pass.inboxes = None;
                 self.end_job(&mut pass.reaper, slot, outcome);
                 continue;
             }
             owner.ring.store(0, Ordering::Relaxed);
+            let user_data = owner.user_data.load(Ordering::Relaxed);
+            self.buffers.will_write_slot(self.layout.slot(slot));
             if owner_ring == ring {
-                own(slot, owner.user_data.load(Ordering::Relaxed), outcome);
+                pass.inboxes = None;
+                own(slot, user_data, outcome);
             } else {
-                self.to_inbox(owner_ring, slot, owner.user_data.load(Ordering::Relaxed), outcome);
+                let inboxes = pass.inboxes.get_or_insert_with(|| lock(&self.inboxes));
+                // The ring was dropped: its slot comes back.
+                if !inboxes.put(owner_ring, Ended { slot, user_data, outcome }) {
+                    pass.reaper.freed.push(slot);
+                }
             }
         }
         pass.count as usize
@@ -143,22 +155,12 @@ impl Shared {
         job.end(outcome);
     }
 
-    fn to_inbox(&self, ring: u32, slot: u32, user_data: u64, outcome: Outcome) {
-        // Held meanwhile: a ring that is dropped now would leave the slot in an inbox nobody reads.
-        let inboxes = lock(&self.inboxes);
-        match inboxes.of(ring) {
-            Some(inbox) => inbox.put(slot, user_data, outcome),
-            // The ring was dropped; its slots come back.
-            None => lock(&self.freed).push(slot),
-        }
-    }
-
     fn after_pass(&self, reaper: &mut Reaper, count: u64) {
         if !reaper.freed.is_empty() {
             lock(&self.freed).append(&mut reaper.freed);
         }
         self.reaped.store(reaper.position, Ordering::Relaxed);
-        self.ended.fetch_add(count, Ordering::Release);
+        add_alone(&self.ended, count);
         self.notify_progress();
     }
 
@@ -181,10 +183,21 @@ impl Shared {
                 count += 1;
             }
         }
-        let inboxes = lock(&self.inboxes).all();
-        for inbox in inboxes {
-            count += inbox.cancel(self, outcome);
+        let mut inboxes = lock(&self.inboxes);
+        for (slot, owner) in self.owners.iter().enumerate() {
+            let ring = owner.ring.load(Ordering::Acquire);
+            // The ring's own thread may be ending the same slot in `flush`; one of the two does.
+            let won = owner.ring.compare_exchange(ring, 0, Ordering::AcqRel, Ordering::Relaxed);
+            if ring != 0 && won.is_ok() {
+                let (slot, user_data) = (slot as u32, owner.user_data.load(Ordering::Relaxed));
+                if !inboxes.put(ring, Ended { slot, user_data, outcome }) {
+                    reaper.freed.push(slot);
+                }
+                self.count_ended(owner, outcome);
+                count += 1;
+            }
         }
+        drop(inboxes);
         self.after_pass(&mut reaper, count);
     }
 }

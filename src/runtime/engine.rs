@@ -215,7 +215,7 @@ impl Shared {
         let storage = self.storage.as_ref()?;
         // Answered first: its slots are published before it counts.
         let answered = storage.answered();
-        let positions = &lock(&self.submission).positions;
+        let positions = &self.submission().positions;
         let published = positions.iter().flatten().fold(0, |sum: u32, p| sum.wrapping_add(*p));
         Some((published, answered))
     }

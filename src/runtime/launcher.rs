@@ -6,7 +6,7 @@
 //! epoch mode it steps in for slots that nobody waits for.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backoff;
@@ -169,11 +169,7 @@ impl Launcher {
 
     /// Sleeps until somebody publishes or asks for something.
     fn rest(&self) {
-        let requests = lock(&self.shared.requests);
-        self.shared.idle.store(true, Ordering::Relaxed);
-        // Against the addition in `Shared::published`: either this side sees the slot, or that one sees
-        // that this side sleeps.
-        fence(Ordering::SeqCst);
+        let Some(requests) = self.shared.rests() else { return };
         let wanted = self.shared.due() > 0
             || requests.stop
             || !requests.dependents.is_empty()
@@ -202,7 +198,7 @@ pub(crate) struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        lock(&self.shared.submission).closed = true;
+        self.shared.submission().closed = true;
         lock(&self.shared.requests).stop = true;
         self.shared.set_run(false);
         self.shared.wake.notify_all();

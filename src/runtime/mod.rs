@@ -23,6 +23,7 @@ mod completion;
 mod dependent;
 mod engine;
 mod error;
+mod inbox;
 mod job;
 mod launcher;
 mod layout;
@@ -408,7 +409,7 @@ impl Runtime {
             return Err(RuntimeError::BadOption { option: "level_slots", value: sum, takes });
         }
         self.shared.quiesced(|_| {
-            let mut submission = lock(&self.shared.submission);
+            let mut submission = self.shared.submission();
             submission.slab.put(lock(&self.shared.freed).drain(..));
             submission.slab.resize(&sizes);
             self.shared.partition.fetch_add(1, Ordering::Relaxed);

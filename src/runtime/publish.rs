@@ -1,12 +1,12 @@
 //! Publishing what callers submit: single slots and batches, and the jobs that they become.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use super::batch::Batch;
 use super::error::RuntimeError;
 use super::job::{Job, JobState};
-use super::shared::{Shared, Submission, lock};
+use super::shared::{Shared, SubmissionEnd, lock};
 use super::slab::LEVELS;
 use super::submission::{Class, Entry, SlotWords, WhenFull};
 use crate::descriptor::EncodedBatch;
@@ -82,7 +82,7 @@ impl Shared {
         &self,
         tenant: u32,
         slots: impl Iterator<Item = &'a SlotWords> + Clone,
-    ) -> Result<(MutexGuard<'_, Submission>, Vec<Entry>), RuntimeError> {
+    ) -> Result<(SubmissionEnd<'_>, Vec<Entry>), RuntimeError> {
         let mut counts = [0; LEVELS];
         slots.clone().for_each(|words| counts[Class::of(words).level()] += 1);
         self.can_hold(tenant, &counts)?;
@@ -99,7 +99,7 @@ impl Shared {
     }
 
     /// Takes no more slots if SHUTDOWN was among those that were published.
-    fn close_after(&self, mut submission: MutexGuard<'_, Submission>, tenant: u32, entries: &[Entry]) {
+    fn close_after(&self, mut submission: SubmissionEnd<'_>, tenant: u32, entries: &[Entry]) {
         if tenant == 0 && entries.iter().any(|entry| entry.class.last) {
             submission.closed = true;
             drop(submission);

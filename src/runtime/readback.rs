@@ -51,7 +51,7 @@ impl Shared {
         // Jobs lose their slots under the first lock and get them under the second; in this order, since
         // a ring's closure, which runs under the first, may submit.
         let _reaper = lock(&self.reaper);
-        let _submission = lock(&self.submission);
+        let _submission = self.submission();
         let mut words = download(&self.gpu, self.buffers.slots())?;
         words.truncate((self.layout.host_slots * SLOT_WORDS) as usize);
         for (slot, owner) in words.chunks_exact_mut(SLOT_WORDS as usize).zip(&self.owners) {

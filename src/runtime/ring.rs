@@ -4,12 +4,14 @@
 //! without an allocation or a lock for each slot. Use [`Job`](super::Job)s where slots are waited for
 //! one by one; use a ring where the rate counts.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use rtrb::Consumer;
+
 use super::error::RuntimeError;
+use super::inbox::Ended;
 use super::job::Outcome;
 use super::mode::Mode;
 use super::shared::{Shared, lock};
@@ -17,72 +19,15 @@ use super::slab::LEVELS;
 use super::submission::{Class, Entry, SlotWords, WhenFull};
 use super::wait::passed;
 
-/// Completions that another thread read for a ring.
-pub(crate) struct Inbox {
-    pub ring: u32,
-    ended: Mutex<VecDeque<(u32, u64, Outcome)>>,
-    /// Something may be in `ended`: a look without the lock. Written under it.
-    stashed: AtomicBool,
-}
-
-/// The inboxes of the rings that live.
-#[derive(Default)]
-pub(crate) struct Inboxes {
-    /// By the ring's number, which grows: sorted.
-    list: Vec<Arc<Inbox>>,
-    /// Number of the ring made last. None comes twice: slots of a dropped ring may still be on their
-    /// way, and must not end in another's inbox.
-    last: u32,
-}
-
-impl Inboxes {
-    /// The inbox of a ring, if it lives.
-    pub fn of(&self, ring: u32) -> Option<&Arc<Inbox>> {
-        self.place(ring).ok().map(|at| &self.list[at])
-    }
-
-    /// All of them.
-    pub fn all(&self) -> Vec<Arc<Inbox>> {
-        self.list.clone()
-    }
-
-    fn place(&self, ring: u32) -> Result<usize, usize> {
-        self.list.binary_search_by_key(&ring, |inbox| inbox.ring)
-    }
-}
-
-impl Inbox {
-    pub fn put(&self, slot: u32, user_data: u64, outcome: Outcome) {
-        let mut ended = lock(&self.ended);
-        ended.push_back((slot, user_data, outcome));
-        self.stashed.store(true, Ordering::Release);
-    }
-
-    /// Ends what the ring has in flight; the host owns every slot. Returns how many.
-    pub fn cancel(&self, shared: &Shared, outcome: Outcome) -> u64 {
-        let mut ended = lock(&self.ended);
-        let mut count = 0;
-        for (slot, owner) in shared.owners.iter().enumerate() {
-            let slot = slot as u32;
-            // The ring's own thread may be ending the same slot in `flush`; one of the two does.
-            let won = owner.ring.compare_exchange(self.ring, 0, Ordering::AcqRel, Ordering::Relaxed);
-            if won.is_ok() {
-                ended.push_back((slot, owner.user_data.load(Ordering::Relaxed), outcome));
-                shared.count_ended(owner, outcome);
-                count += 1;
-            }
-        }
-        self.stashed.store(true, Ordering::Release);
-        count
-    }
-}
-
 /// A submission and completion pair for one thread.
 pub struct Ring {
     shared: Arc<Shared>,
     /// Whose slots it publishes.
     tenant: u32,
-    inbox: Arc<Inbox>,
+    /// Its number.
+    ring: u32,
+    /// What other threads read for it.
+    inbox: Consumer<Ended>,
     /// Slots that it holds, by their level.
     free: [Vec<u32>; LEVELS],
     /// As which the slab was shared out when it took them.
@@ -102,21 +47,14 @@ impl Ring {
                 takes: "1 up to the number of slots",
             });
         }
-        let mut inboxes = lock(&shared.inboxes);
-        // 0 stands for "no ring"; after 2^32 rings the first slots have long ended.
-        inboxes.last = inboxes.last.checked_add(1).unwrap_or(1);
-        let inbox =
-            Arc::new(Inbox { ring: inboxes.last, ended: Mutex::default(), stashed: AtomicBool::new(false) });
-        // At the end, but for when the numbers have come round.
-        let at = inboxes.place(inbox.ring).unwrap_or_else(|at| at);
-        inboxes.list.insert(at, inbox.clone());
-        drop(inboxes);
+        let (ring, inbox) = lock(&shared.inboxes).open(depth);
         let partition = shared.partition.load(Ordering::Relaxed);
         let free = Default::default();
         shared.tenancy.seats[tenant as usize].handles.fetch_add(1, Ordering::Relaxed);
         Ok(Self {
             shared,
             tenant,
+            ring,
             inbox,
             free,
             partition,
@@ -164,7 +102,7 @@ impl Ring {
         let entry = Entry { slot, class };
         let owner = &self.shared.owners[slot as usize];
         owner.user_data.store(user_data, Ordering::Relaxed);
-        owner.ring.store(self.inbox.ring, Ordering::Release);
+        owner.ring.store(self.ring, Ordering::Release);
         self.shared.write_slot(&entry, words);
         self.pushed.push(entry);
         self.in_flight += 1;
@@ -206,7 +144,7 @@ impl Ring {
     /// moment: a slot published behind SHUTDOWN might never be served.
     #[inline]
     fn publish(&mut self, last: bool) -> Result<(), RuntimeError> {
-        let mut submission = lock(&self.shared.submission);
+        let mut submission = self.shared.submission();
         if submission.closed {
             drop(submission);
             let outcome =
@@ -214,7 +152,8 @@ impl Ring {
             for Entry { slot, .. } in self.pushed.drain(..) {
                 let owner = &self.shared.owners[slot as usize];
                 if owner.ring.swap(0, Ordering::AcqRel) != 0 {
-                    self.inbox.put(slot, owner.user_data.load(Ordering::Relaxed), outcome);
+                    let user_data = owner.user_data.load(Ordering::Relaxed);
+                    lock(&self.shared.inboxes).put(self.ring, Ended { slot, user_data, outcome });
                 }
             }
             self.shared.failure()?;
@@ -245,11 +184,10 @@ impl Ring {
     #[inline]
     pub fn reap(&mut self, mut ended: impl FnMut(u64, Outcome)) -> Result<usize, RuntimeError> {
         let mut count = 0;
-        let Self { shared, inbox, free, in_flight, .. } = self;
-        let ring = inbox.ring;
+        let Self { shared, ring, inbox, free, in_flight, .. } = self;
         if shared.mode.load() == Mode::Live {
             shared.serve_storage();
-            shared.reap_now(ring, #[inline(always)] |slot, user_data, outcome| {
+            shared.reap_now(*ring, |slot, user_data, outcome| {
                 free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
                 *in_flight -= 1;
                 count += 1;
@@ -261,16 +199,12 @@ impl Ring {
             // A failure is told below, once everything has been handed over.
             let _ = engine.epoch(shared);
         }
-        if inbox.stashed.load(Ordering::Acquire) {
-            let mut stashed = lock(&inbox.ended);
-            // One by one: what is left stays if the caller's closure panics.
-            while let Some((slot, user_data, outcome)) = stashed.pop_front() {
-                free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
-                *in_flight -= 1;
-                count += 1;
-                ended(user_data, outcome);
-            }
-            inbox.stashed.store(false, Ordering::Relaxed);
+        // One by one: what is left stays if the caller's closure panics.
+        while let Ok(Ended { slot, user_data, outcome }) = inbox.pop() {
+            free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
+            *in_flight -= 1;
+            count += 1;
+            ended(user_data, outcome);
         }
         if count == 0 {
             self.shared.failure()?;
@@ -335,10 +269,10 @@ impl Drop for Ring {
     /// What is in flight ends unseen; its slots come back as they end.
     fn drop(&mut self) {
         let _ = self.flush();
-        lock(&self.shared.inboxes).list.retain(|i| i.ring != self.inbox.ring);
+        lock(&self.shared.inboxes).close(self.ring);
         self.give_back();
         let mut freed = lock(&self.shared.freed);
-        freed.extend(lock(&self.inbox.ended).drain(..).map(|(slot, ..)| slot));
+        freed.extend(std::iter::from_fn(|| self.inbox.pop().ok()).map(|ended| ended.slot));
         // The tenant had no room for them.
         for Entry { slot, .. } in self.pushed.drain(..) {
             if self.shared.owners[slot as usize].ring.swap(0, Ordering::AcqRel) != 0 {

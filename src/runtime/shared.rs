@@ -6,20 +6,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, TryLockError};
 use crossbeam_utils::CachePadded;
 use crossbeam_utils::atomic::AtomicCell;
 
+use super::backoff::Backoff;
 use super::batch::BatchValues;
 use super::buffers::Buffers;
 use super::engine::Engine;
 use super::error::RuntimeError;
+use super::inbox::Inboxes;
 use super::job::JobState;
 use super::launcher::Requests;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::resources::Handles;
-use super::ring::Inboxes;
 use super::slab::{PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::Storage;
-use super::tenancy::Tenancy;
+use super::tenancy::{Tenancy, add_alone};
 use crate::vulkan::Gpu;
 
 /// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
@@ -72,7 +73,7 @@ pub(crate) struct Shared {
     pub layout: Layout,
     pub buffers: Buffers,
     pub owners: Box<[Owner]>,
-    pub submission: CachePadded<Mutex<Submission>>,
+    pub submission: CachePadded<spin::Mutex<Submission>>,
     pub reaper: CachePadded<Mutex<Reaper>>,
     /// The reaper's position, for a look without its lock.
     pub reaped: CachePadded<AtomicU32>,
@@ -115,6 +116,9 @@ pub(crate) struct Shared {
     pub census: Mutex<Census>,
 }
 
+/// The submission end, held.
+pub(crate) type SubmissionEnd<'a> = spin::MutexGuard<'a, Submission>;
+
 /// A poisoned lock means that a thread panicked in a callback of the user's; the data behind it is
 /// changed in whole steps only, so the others may go on.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -131,6 +135,27 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 }
 
 impl Shared {
+    /// The submission end, for this thread alone.
+    ///
+    /// Not the standard library's lock, which is given back by a read-modify-write: that would wait until the device's
+    /// cache has given up every line that the holder wrote, slots and entries. Nobody holds it for long but
+    /// for a readback.
+    #[inline]
+    pub fn submission(&self) -> SubmissionEnd<'_> {
+        self.submission.try_lock().unwrap_or_else(|| self.wait_for_submission())
+    }
+
+    #[cold]
+    fn wait_for_submission(&self) -> SubmissionEnd<'_> {
+        let mut backoff = Backoff::new();
+        loop {
+            backoff.pause();
+            if let Some(end) = self.submission.try_lock() {
+                return end;
+            }
+        }
+    }
+
     /// Slots published whose completion has not been read.
     pub fn outstanding(&self) -> u64 {
         // Ended first: a count that is too high only means one more look.
@@ -139,6 +164,7 @@ impl Shared {
     }
 
     /// The error that ended this runtime, if one did.
+    #[inline]
     pub fn failure(&self) -> Result<(), RuntimeError> {
         match self.failed.get() {
             Some(e) => Err(e.clone()),
@@ -150,7 +176,7 @@ impl Shared {
     pub fn fail(&self, error: RuntimeError) {
         tracing::error!("runtime ends: {error}");
         let _ = self.failed.set(error);
-        lock(&self.submission).closed = true;
+        self.submission().closed = true;
         self.set_run(false);
         self.cancel_all(crate::protocol::live::Outcome::DEVICE_LOST);
         self.wake_launcher();
@@ -163,17 +189,25 @@ impl Shared {
         self.buffers.publish_fence();
     }
 
-    /// After a publication: wakes the launcher if it sleeps.
-    ///
-    /// In the order of all sequentially consistent operations, against the fence in the launcher's park: either it
-    /// sees what was published, or this side sees that it sleeps. No fence here, which would cost a publication
-    /// twice: the addition is one on x86.
+    /// After a publication, by whoever has the submission end: wakes the launcher if it sleeps.
     #[inline]
     pub fn published(&self, count: u64) {
-        self.published.fetch_add(count, Ordering::SeqCst);
-        if self.idle.load(Ordering::SeqCst) && self.idle.swap(false, Ordering::Relaxed) {
+        add_alone(&self.published, count);
+        if self.idle.load(Ordering::Relaxed) && self.idle.swap(false, Ordering::Relaxed) {
             self.wake_launcher();
         }
+    }
+
+    /// A thread is about to sleep until somebody publishes: what it is to look at once more, and then to wait with.
+    /// `None` if somebody has published meanwhile.
+    pub fn rests(&self) -> Option<MutexGuard<'_, Requests>> {
+        self.idle.store(true, Ordering::Relaxed);
+        // Through the lock that publishers have: of each it sees what was published, or that one sees `idle`. A fence
+        // would have to stand in every publication as well, and wait for all of its stores.
+        drop(self.submission());
+        // Whoever lowered `idle` has woken nobody, if that was before this lock, and waits for it otherwise.
+        let requests = lock(&self.requests);
+        self.idle.load(Ordering::Relaxed).then_some(requests)
     }
 
     pub fn wake_launcher(&self) {

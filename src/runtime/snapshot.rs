@@ -123,7 +123,7 @@ impl Shared {
 
     /// How the slab is shared out, which may change without a slot being published.
     fn share_out(&self, levels: &mut [LevelSnapshot; LEVELS]) {
-        let mut submission = lock(&self.submission);
+        let mut submission = self.submission();
         let slab = &mut submission.slab;
         slab.put(lock(&self.freed).drain(..));
         for (index, level) in levels.iter_mut().enumerate() {

@@ -3,13 +3,12 @@
 //! Payloads first, then a store fence, then entries, the first entry last: claims go in order, so
 //! that nothing of a batch can be taken before all of it is there.
 
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::error::RuntimeError;
 use super::mode::Mode;
-use super::shared::{Shared, Submission, lock};
+use super::shared::{Shared, Submission, SubmissionEnd, lock};
 use super::slab::{LEVELS, PerLevel};
 use super::tenancy::add_alone;
 use crate::kernel::{IO, is_wide};
@@ -71,10 +70,10 @@ impl Shared {
         tenant: u32,
         counts: &PerLevel,
         when_full: WhenFull,
-    ) -> Result<MutexGuard<'_, Submission>, RuntimeError> {
+    ) -> Result<SubmissionEnd<'_>, RuntimeError> {
         let mut starved: Option<Instant> = None;
         loop {
-            let mut submission = lock(&self.submission);
+            let mut submission = self.submission();
             self.failure()?;
             if submission.closed {
                 return Err(RuntimeError::ShutDown);
@@ -124,7 +123,7 @@ impl Shared {
         if counts.iter().sum::<u32>() > most {
             return Err(RuntimeError::TenantFull { slots: most });
         }
-        let submission = lock(&self.submission);
+        let submission = self.submission();
         match (0..LEVELS).find(|level| counts[*level] > submission.slab.size(*level)) {
             None => Ok(()),
             Some(level) => Err(RuntimeError::BatchTooLarge {
@@ -229,7 +228,7 @@ impl Shared {
     /// Marks a slot to be cancelled, unless it `has_ended`. A slot is published anew only under the lock that is held
     /// here, so the mark cannot come to mean the next one.
     pub fn cancel(&self, slot: u32, has_ended: impl Fn() -> bool) {
-        let mut submission = lock(&self.submission);
+        let mut submission = self.submission();
         let owner = &self.owners[slot as usize];
         if has_ended() || owner.cancelled.swap(true, Ordering::Relaxed) {
             return;
@@ -311,7 +310,7 @@ impl Shared {
     /// Publishes slots again that the device asked something for, once the answers are written. They were
     /// counted when they were published first, and each is in a queue once at most, so there is room.
     pub fn publish_resumed(&self, slots: &[u32]) {
-        let mut submission = lock(&self.submission);
+        let mut submission = self.submission();
         self.buffers.publish_fence();
         for slot in slots {
             let owner = &self.owners[*slot as usize];

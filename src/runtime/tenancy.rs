@@ -29,8 +29,8 @@ pub(crate) struct Seat {
 
 /// Adds to a counter that only the holder of a lock writes.
 #[inline]
-pub(crate) fn add_alone(counter: &AtomicU64, n: u32) {
-    counter.store(counter.load(Ordering::Relaxed) + u64::from(n), Ordering::Release);
+pub(crate) fn add_alone(counter: &AtomicU64, n: impl Into<u64>) {
+    counter.store(counter.load(Ordering::Relaxed) + n.into(), Ordering::Release);
 }
 
 impl Seat {
@@ -186,7 +186,7 @@ impl Shared {
         let seat = &self.tenancy.seats[id as usize];
         let mut before = 0;
         // Under the lock, so that the device's copy is that of the last change.
-        let submission = lock(&self.submission);
+        let submission = self.submission();
         let _ = seat.flags.fetch_update(Ordering::AcqRel, Ordering::Acquire, |flags| {
             before = flags;
             Some(flags & !clear | set)
@@ -205,9 +205,9 @@ impl Shared {
         let asked = self.tenancy.reconsidered.fetch_add(1, Ordering::Relaxed) + 1;
         self.buffers.submission_words()[COMMAND_RECONSIDER as usize].store(asked, Ordering::Release);
         self.buffers.flush_entries();
-        drop(submission);
         // Slots that waited may be due now.
         self.published(0);
+        drop(submission);
         self.wake_launcher();
     }
 
@@ -224,7 +224,7 @@ impl Shared {
             return;
         }
         // Held against those who change flags meanwhile.
-        let _submission = lock(&self.submission);
+        let _submission = self.submission();
         let terms = lock(&self.tenancy.terms);
         let seats = &self.tenancy.seats;
         let held = |(_, seat): &(&Terms, &Seat)| seat.held.load(Ordering::Acquire);

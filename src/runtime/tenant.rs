@@ -228,7 +228,7 @@ impl Tenant {
     /// way instead when the kernel goes to sleep, and then goes on when it runs again, for whomever. What waits for
     /// storage ends after the resuming. SHUTDOWN, which waits for all that is published, ends all pauses.
     pub fn pause(&self) {
-        if !lock(&self.shared.submission).closed {
+        if !self.shared.submission().closed {
             self.shared.set_tenant_flags(self.id, TENANT_PAUSED, 0);
         }
     }

@@ -1,7 +1,7 @@
 //! Waiting for the device: the one loop behind every wait of a runtime.
 
 use std::sync::MutexGuard;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
@@ -77,15 +77,14 @@ impl Shared {
     /// Sleeps until another thread reports progress, or for [`NAP`].
     pub fn nap(&self) {
         let freed = lock(&self.freed);
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
         drop(self.progress.wait_timeout(freed, NAP));
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Wakes the threads in [`nap`](Self::nap); a condition variable costs a system call even when
-    /// nobody listens.
+    /// nobody listens. One that is just going to sleep may be missed, and then sleeps for its time.
     pub fn notify_progress(&self) {
-        fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) > 0 {
             self.progress.notify_all();
         }

@@ -38,3 +38,20 @@ pub fn publish(write_combined: bool) {
     // Also keeps the compiler from moving stores across.
     fence(Ordering::Release);
 }
+
+/// Asks for the cache line of a word that will be written soon, so that the stores need not wait for the device's
+/// cache to give it up.
+#[inline]
+pub fn will_write(word: &std::sync::atomic::AtomicU32) {
+    // SAFETY: a prefetch changes nothing that a program can see, and never faults. LLVM would make one for reading of
+    // the intrinsic, unless told that the processor has this one; without it is a no-operation.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) word.as_ptr(), options(nostack, preserves_flags, readonly));
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        std::arch::asm!("prfm pstl1keep, [{}]", in(reg) word.as_ptr(), options(nostack, preserves_flags, readonly));
+    }
+}

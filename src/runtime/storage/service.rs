@@ -111,6 +111,7 @@ struct Service<'a> {
 
 impl Shared {
     /// Serves storage once, if there is any and nobody else does; whether anything was there.
+    #[inline]
     pub fn serve_storage(&self) -> bool {
         self.storage.as_ref().is_some_and(|storage| serve(self, storage))
     }
@@ -181,10 +182,7 @@ pub(super) fn run(shared: &Shared) {
 
 /// Sleeps until somebody publishes, or the runtime stops.
 fn rest(shared: &Shared) {
-    let requests = lock(&shared.requests);
-    shared.idle.store(true, Ordering::Relaxed);
-    // As in the launcher's rest.
-    fence(Ordering::SeqCst);
+    let Some(requests) = shared.rests() else { return };
     let wanted = shared.due() > 0 || requests.stop || shared.failed.get().is_some();
     if !wanted {
         drop(shared.wake.wait(requests));
