@@ -68,7 +68,12 @@ uint published;
 bool admit_child(bool mine, uint pool) {
     // The system tenant's children are fair to others, too.
     bool may = mine && load_relaxed_state(debt_word(tenant, executed_level)) < MOST_OWED;
-    enlist(mine && !may, tenant, executed_level);
+    bool enters = false;
+    if (mine && !may) {
+        uint word = tenant_state(tenant, executed_level) + TENANT_WAITING;
+        enters = atomicOr(state[word], WAITING_OWES, SCOPE, 0, gl_SemanticsRelaxed) == 0;
+    }
+    enlist(enters, tenant, executed_level);
     bool throttled = false;
     if (may && tenant != 0) {
         may = add_state(children_word(pool), 1) < tenant_record_word(tenant, TENANT_MOST);

@@ -5,6 +5,9 @@
 
 #ifdef WITH_TENANTS
 #include "tenants.glsl"
+
+// The first lane of a ballot; of an empty one some lane, for shuffles whose result is not used.
+uint first_of(uvec4 who) { return min(subgroupBallotFindLSB(who), gl_SubgroupSize - 1); }
 #endif
 
 // The lane's counter and what is to be added to it, of the first `collected` lanes.
@@ -35,7 +38,7 @@ void collect_outcomes(bool mine, uint ended, Outcome o) {
     collect(FAULT_COUNT, faults);
 #ifdef WITH_TENANTS
     uvec4 who = subgroupBallot(mine);
-    uint first = subgroupBallotFindLSB(who);
+    uint first = first_of(who);
     uint word = tenant_table_word(FAIRNESS_BASE, tenant);
     // Most claims are one tenant's.
     bool same = subgroupAll(!mine || tenant == subgroupShuffle(tenant, first));

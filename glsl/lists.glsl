@@ -1,15 +1,15 @@
 // Several tenants in one kernel: whose slots are claimed next (PROTOCOL section 2).
 //
 // Each tenant has a submission queue for each level, and its id comes from the queue. The host announces what it
-// publishes, tenant and level and how many; whoever takes an announcement raises what the tenant has to claim
-// there, and enters it in the level's list, unless it is in it. A list is a ring of tenants that have work, so
+// publishes, tenant and level and how many; whoever takes an announcement adds it to what the tenant has waiting
+// there, and enters it in the level's list if nothing was. A list is a ring of tenants that have work, so
 // that finding the next takes no walk over all of them. A worker takes tenants from the head, one a lane, claims
 // from their queues, and puts those that have more at the tail: deficit round robin (Shreedhar and Varghese,
 // 1995), with a quantum for each lane's share of the claim that is the tenant's part of the largest weight.
 //
 // A tenant is in a list once at most, or with one worker: what is known of it there, how much is claimed and its
-// deficit, has one writer at a time. How much there is to claim, whether it is listed, and its credits are
-// changed by read-modify-writes.
+// deficit, has one writer at a time. What it has waiting, and its credits, are changed by read-modify-writes: of the
+// one that finds nothing waiting there is one, and so is of the one that leaves nothing.
 #ifndef LISTS_GLSL
 #define LISTS_GLSL
 
@@ -65,24 +65,43 @@ void hand_over() {
 
 // After hand_over().
 void put_in_list(bool mine, uint t, uint level) {
+    uvec4 who = subgroupBallot(mine);
+    uint first = first_of(who);
+    uint position = 0;
+    // Most are of one level, and one addition is the cheaper (DESIGN fact 25).
+    if (subgroupAll(!mine || level == subgroupShuffle(level, first))) {
+        if (gl_SubgroupInvocationID == first)
+            position = add_state(STATE_LISTED_TAILS + level, subgroupBallotBitCount(who));
+        position = subgroupShuffle(position, first) + subgroupBallotExclusiveBitCount(who);
+    } else if (mine) {
+        position = add_state(STATE_LISTED_TAILS + level, 1);
+    }
     if (mine) {
-        uint position = add_state(STATE_LISTED_TAILS + level, 1);
         atomicStore(state[list_word(level, position)], list_lap(position) << LAP_SHIFT | t, SCOPE, 0,
                     gl_SemanticsRelaxed);
     }
 }
 
-// Enters a tenant that has work in a list, unless it is there or with a worker; after hand_over(), for whoever has it:
-// the exchange tells that worker that there is more.
+// Enters tenants in a list that had nothing waiting, and now do.
 void enlist(bool mine, uint t, uint level) {
-    bool enters = false;
-    if (mine) enters = exchange_state(tenant_state(t, level) + TENANT_LISTED, 1) == 0;
-    if (subgroupAny(enters)) {
-        // What the worker that had it before left is for the next one that has.
+    if (subgroupAny(mine)) {
+        // What the worker that had it last left is for the next one that has.
         hand_over();
-        put_in_list(enters, t, level);
+        put_in_list(mine, t, level);
     }
 }
+
+// Enters tenants again that were taken out of a list, unless another worker does; it has seen then what this one has.
+void release_held(bool mine, uint t, uint level) {
+    bool enters = false;
+    if (mine) {
+        uint before = atomicAnd(state[tenant_state(t, level) + TENANT_WAITING], ~WAITING_HELD, SCOPE, 0, gl_SemanticsRelaxed);
+        enters = before > WAITING_HELD;
+    }
+    enlist(enters, t, level);
+}
+
+bool is_paused(uint flags) { return (flags & (TENANT_PAUSED | TENANT_REVOKED)) == TENANT_PAUSED; }
 
 uint announce_word(uint position) { return announcements_begin() + ANNOUNCE_WORDS * in_queue(position); }
 
@@ -107,16 +126,17 @@ void take_announcements() {
     uint t = first & ANNOUNCE_TENANT_MASK;
     uint level = (first >> ANNOUNCE_LEVEL_SHIFT) & 7;
     bool mine = gl_SubgroupInvocationID < count && t < push.tenants && level < PRIORITY_LEVELS;
+    bool enters = false;
     if (mine) {
-        add_state(tenant_state(t, level) + TENANT_AVAILABLE, second & ((1u << LAP_SHIFT) - 1));
-        atomicAnd(state[STATE_THROTTLED], ~(1u << level), SCOPE, 0, gl_SemanticsRelaxed);
+        enters = add_state(tenant_state(t, level) + TENANT_WAITING, second & ((1u << LAP_SHIFT) - 1)) == 0;
+        if ((load_relaxed_state(STATE_THROTTLED) >> level & 1) != 0)
+            atomicAnd(state[STATE_THROTTLED], ~(1u << level), SCOPE, 0, gl_SemanticsRelaxed);
     }
-    hand_over();
-    enlist(mine, t, level);
+    enlist(enters, t, level);
 }
 
-// The host has changed what tenants may do: those that have work are entered in the lists again. True if this
-// worker did, which takes many loop turns.
+// The host has changed what tenants may do: those that were paused, and have work, are entered in the lists again.
+// True if this worker did, which takes many loop turns.
 bool reconsider() {
     uint asked = subgroupBroadcastFirst(load_relaxed_submission(COMMAND_RECONSIDER));
     uint before = subgroupBroadcastFirst(load_relaxed_state(STATE_RECONSIDERED));
@@ -131,9 +151,8 @@ bool reconsider() {
         uint mine = min(i + gl_SubgroupInvocationID, n - 1);
         uint t = mine / PRIORITY_LEVELS;
         uint level = mine % PRIORITY_LEVELS;
-        uint at = tenant_state(t, level);
-        bool waits = load_relaxed_state(at + TENANT_AVAILABLE) != load_relaxed_state(at + TENANT_CLAIMED);
-        enlist(waits && i + gl_SubgroupInvocationID < n, t, level);
+        bool goes = !is_paused(tenant_record_word(t, TENANT_FLAGS));
+        release_held(goes && i + gl_SubgroupInvocationID < n, t, level);
         i += gl_SubgroupSize;
         charge(1);
     }
@@ -214,9 +233,13 @@ Claim visit(uint level, uint waiting, uint most) {
     uint t = min(listed & ANNOUNCE_TENANT_MASK, push.tenants - 1);
     uint at = tenant_state(t, level);
     uint claimed = load_relaxed_state(at + TENANT_CLAIMED);
-    uint there = load_relaxed_state(at + TENANT_AVAILABLE) - claimed;
+    uint waiting_word = load_relaxed_state(at + TENANT_WAITING);
+    uint there = waiting_word & (WAITING_OWES - 1);
+    bool wide = false;
+#ifdef WITH_WIDE
     // A wide slot is claimed alone: a run of tenants ends before the first that has one next, or is it.
-    bool wide = there != 0 && (load_relaxed_submission(tenant_entry(t, level, claimed)) & ENTRY_WIDE) != 0;
+    wide = there != 0 && (load_relaxed_submission(tenant_entry(t, level, claimed)) & ENTRY_WIDE) != 0;
+#endif
     uint tenants = min(min(found, most), max(run_length(wide), 1));
     bool alone = subgroupBroadcastFirst(wide);
     uint room = min(gl_SubgroupSize, most);
@@ -231,7 +254,7 @@ Claim visit(uint level, uint waiting, uint most) {
     bool own = lane < tenants;
     uint flags = tenant_record_word(t, TENANT_FLAGS);
     bool admitted = tenant_admitted(t, flags);
-    bool paused = admitted && (flags & TENANT_PAUSED) != 0;
+    bool paused = admitted && is_paused(flags);
     uint quantum = max(tenant_record_word(t, TENANT_QUANTUM), 1);
     uint deficit = load_relaxed_state(at + TENANT_DEFICIT) + (quantum << shift);
     uint may = own && !paused ? min(there, 1u << shift) : 0;
@@ -272,8 +295,10 @@ Claim visit(uint level, uint waiting, uint most) {
         v.entry = load_relaxed_submission(word);
         v.batch = load_relaxed_submission(word + 1);
     }
-    bool absent = (v.entry >> LAP_SHIFT) != lap || (v.batch >> LAP_SHIFT) != lap ||
-                  ((v.entry & ENTRY_WIDE) != 0 && !alone);
+    bool absent = (v.entry >> LAP_SHIFT) != lap || (v.batch >> LAP_SHIFT) != lap;
+#ifdef WITH_WIDE
+    absent = absent || ((v.entry & ENTRY_WIDE) != 0 && !alone);
+#endif
     // A block ends before an entry that is not there or wide; blocks do not cross the words of a ballot.
     uvec4 ends = subgroupBallot(v.mine && absent);
     uint mask = shift == 5 ? 0xFFFFFFFF : (1u << (1u << shift)) - 1;
@@ -296,18 +321,22 @@ Claim visit(uint level, uint waiting, uint most) {
             count_throttled(t);
         }
     }
-    bool more = own && (taken != there || (owed != 0 && admitted)) && !paused;
+    bool held = own && paused;
+    uint less = taken;
+#ifdef WITH_CHILDREN
+    // A flag that this worker saw is still there: others only raise it.
+    if (owed == 0 || !admitted) less += waiting_word & WAITING_OWES;
+#endif
+    if (held) less -= WAITING_HELD;
     hand_over();
-    put_in_list(more, t, level);
-    bool leaves = own && !more;
-    if (subgroupAny(leaves)) {
-        if (leaves) exchange_state(at + TENANT_LISTED, 0);
+    bool more = false;
+    if (own) more = add_state(at + TENANT_WAITING, 0u - less) != less;
+    put_in_list(more && !held, t, level);
+    if (subgroupAny(held)) {
         hand_over();
-        // What was announced, or changed by the host, since this worker looked.
-        if (leaves)
-            leaves = load_relaxed_state(at + TENANT_AVAILABLE) != claimed + taken &&
-                     (tenant_record_word(t, TENANT_FLAGS) & (TENANT_PAUSED | TENANT_REVOKED)) != TENANT_PAUSED;
-        enlist(leaves, t, level);
+        // Unless the host has resumed it since this worker looked.
+        bool goes = held && !is_paused(tenant_record_word(t, TENANT_FLAGS));
+        release_held(goes, t, level);
     }
 
     // A level that has none but tenants without credits has no work, until something changes.

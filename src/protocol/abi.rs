@@ -407,16 +407,19 @@ pub mod live {
         OPCODES_OTHER = 31;
         /// Words of what the device knows of a tenant: those of each level, and one more.
         TENANT_STATE_WORDS = 32;
-        /// Those of a level.
+        /// Those of a level, one of them spare.
         TENANT_LEVEL_WORDS = 4;
-        /// Entries announced so far.
-        TENANT_AVAILABLE = 0;
+        /// Entries announced and not claimed, and WAITING_OWES and WAITING_HELD. It is in the level's list, or with a
+        /// worker, while this is other than 0, but for WAITING_HELD.
+        TENANT_WAITING = 0;
         /// Entries claimed so far.
         TENANT_CLAIMED = 1;
-        /// Not 0 while it is in the level's list, or with a worker.
-        TENANT_LISTED = 2;
         /// What it may claim beyond its quantum, in parts of ONE_CLAIM.
-        TENANT_DEFICIT = 3;
+        TENANT_DEFICIT = 2;
+        /// Flag: its children have claimed more than it may owe; visits are to pay for some.
+        WAITING_OWES = 1 << 30;
+        /// Flag: it is paused, and in no list.
+        WAITING_HELD = 1 << 31;
         /// Behind the levels: STATE_REFILLS when it was last given credits.
         TENANT_REFILLED = 20;
         /// Claims of each level that slots published by the device had, and that it has not paid with its quanta.
