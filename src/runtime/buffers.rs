@@ -96,6 +96,14 @@ impl Buffers {
         }
     }
 
+    /// The same of an entry.
+    #[inline]
+    pub fn will_write_entry(&self, at: usize) {
+        if let Some(word) = self.submission_words().get(at) {
+            fence::will_write(word);
+        }
+    }
+
     /// Pushes stored entries out of the processor's write-combining buffers.
     #[inline]
     pub fn flush_entries(&self) {

@@ -118,7 +118,7 @@ impl Shared {
             }
             owner.ring.store(0, Ordering::Relaxed);
             let user_data = owner.user_data.load(Ordering::Relaxed);
-            self.buffers.will_write_slot(self.layout.slot(slot));
+            self.will_publish(owner, slot);
             if owner_ring == ring {
                 pass.inboxes = None;
                 own(slot, user_data, outcome);
@@ -131,6 +131,19 @@ impl Shared {
             }
         }
         pass.count as usize
+    }
+
+    /// A ring publishes again soon what has ended: asks for the lines that it will write.
+    #[inline]
+    fn will_publish(&self, owner: &Owner, slot: u32) {
+        self.buffers.will_write_slot(self.layout.slot(slot));
+        let tenant = owner.tenant.load(Ordering::Relaxed);
+        // The device polls the system's entries, and would have the line back before it is written.
+        if tenant != 0
+            && let Some(seat) = self.tenancy.seats.get(tenant as usize)
+        {
+            self.buffers.will_write_entry(seat.next_entry.load(Ordering::Relaxed));
+        }
     }
 
     /// Counts a slot of its tenant's that has ended.

@@ -219,6 +219,11 @@ impl Shared {
         if several {
             let mut counts = [0; LEVELS];
             entries.iter().for_each(|entry| counts[entry.class.level()] += 1);
+            if let Some(last) = entries.last() {
+                let level = last.class.level();
+                let next = submission.positions[tenant as usize][level];
+                seat.next_entry.store(self.layout.submission(tenant, level, next), Ordering::Relaxed);
+            }
             self.announce(submission, tenant, &counts);
         }
         self.buffers.flush_entries();

@@ -1,7 +1,7 @@
 //! What the host keeps of each tenant, and tells the device of it.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::error::RuntimeError;
 use super::ledger::Ledger;
@@ -25,6 +25,8 @@ pub(crate) struct Seat {
     pub held: AtomicBool,
     /// Its own and those of its rings.
     pub handles: AtomicU32,
+    /// Where the entry behind the last one published goes, among the words of the submission queues.
+    pub next_entry: AtomicUsize,
 }
 
 /// Adds to a counter that only the holder of a lock writes.
