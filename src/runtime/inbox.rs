@@ -62,3 +62,39 @@ impl Inboxes {
         self.list.binary_search_by_key(&ring, |(number, _)| *number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(slot: u32) -> Ended {
+        Ended { slot, user_data: u64::from(slot) << 32, outcome: Outcome::Done(slot.into()) }
+    }
+
+    #[test]
+    fn each_ring_gets_its_own_in_order_and_one_that_is_gone_gets_none() {
+        let mut inboxes = Inboxes::default();
+        let (first, mut of_first) = inboxes.open(2);
+        let (second, mut of_second) = inboxes.open(1);
+        for (ring, slot) in [(first, 7), (second, 9), (first, 8)] {
+            assert!(inboxes.put(ring, ended(slot)));
+        }
+        inboxes.close(first);
+        assert!(!inboxes.put(first, ended(3)));
+        let all = |inbox: &mut Consumer<Ended>| -> Vec<u32> {
+            std::iter::from_fn(|| inbox.pop().ok()).map(|ended| ended.slot).collect()
+        };
+        assert_eq!((all(&mut of_first), all(&mut of_second)), (vec![7, 8], vec![9]));
+        let (third, _) = inboxes.open(1);
+        assert!(third > second, "no number comes twice");
+        assert!(inboxes.put(second, ended(1)));
+    }
+
+    #[test]
+    fn numbers_come_round_past_0() {
+        let mut inboxes = Inboxes { last: u32::MAX - 1, ..Inboxes::default() };
+        let rings = [(); 3].map(|()| inboxes.open(1));
+        assert_eq!(rings.each_ref().map(|(ring, _)| *ring), [u32::MAX, 1, 2]);
+        assert!(rings.iter().all(|(ring, _)| inboxes.put(*ring, ended(0))));
+    }
+}
