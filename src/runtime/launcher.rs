@@ -30,10 +30,10 @@ const GRACE: Duration = Duration::from_micros(200);
 const BUSY_TICK: Duration = Duration::from_micros(50);
 /// How often it looks while somebody may be waiting by himself.
 const TICK: Duration = Duration::from_millis(2);
-/// The same after looks that all found slots on their way, at most. Each takes the processor from a worker or a
+/// By how much it looks less often while slots are on their way. Each look takes the processor from a worker or a
 /// waiter for some 10 us, which is the 99th percentile of who asks now and then. With 16 ms that was lower still in most
 /// runs, but in some a waiter that sleeps stayed on the worker's core, and the 99th percentile was a millisecond.
-const LONGEST_TICK: Duration = Duration::from_millis(4);
+const BUSY_FACTOR: u32 = 2;
 
 pub(crate) struct Launcher {
     shared: Arc<Shared>,
@@ -43,7 +43,6 @@ pub(crate) struct Launcher {
     running: bool,
     last_work: Instant,
     last_ended: u64,
-    tick: Duration,
     /// Since when nothing has ended while something was outstanding. Idle time does not count.
     barren: Option<Instant>,
 }
@@ -55,16 +54,8 @@ impl Launcher {
         patience: Duration,
     ) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
         let now = Instant::now();
-        let mut launcher = Self {
-            shared,
-            linger,
-            patience,
-            running: false,
-            last_work: now,
-            last_ended: 0,
-            tick: TICK,
-            barren: None,
-        };
+        let mut launcher =
+            Self { shared, linger, patience, running: false, last_work: now, last_ended: 0, barren: None };
         std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.guarded()).map_err(|e| {
             RuntimeError::Host { what: "the launcher thread could not be started", error: e.to_string() }
         })
@@ -145,9 +136,9 @@ impl Launcher {
         let (timeline, _) = engine.timeline();
         drop(engine);
         let busy = self.shared.attended.load(Ordering::Acquire) || self.shared.has_dependents();
-        // The kernel stays for as long beyond its linger.
-        self.tick = if outstanding == 0 { TICK.min(self.linger) } else { LONGEST_TICK.min(2 * self.tick) };
-        timeline.wait(until, if busy { BUSY_TICK } else { self.tick.max(BUSY_TICK) })?;
+        // The kernel stays for as long beyond its linger, at most.
+        let tick = TICK.min(self.linger) * if outstanding == 0 { 1 } else { BUSY_FACTOR };
+        timeline.wait(until, if busy { BUSY_TICK } else { tick.max(BUSY_TICK) })?;
         self.shared.reap();
         if self.shared.due() == 0 {
             self.shared.attended.store(false, Ordering::Release);

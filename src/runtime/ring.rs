@@ -188,7 +188,7 @@ impl Ring {
         if shared.mode.load() == Mode::Live {
             shared.serve_storage();
             shared.reap_now(*ring, |slot, user_data, outcome| {
-                free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
+                free[shared.level_of(slot)].push(slot);
                 *in_flight -= 1;
                 count += 1;
                 ended(user_data, outcome);
@@ -201,7 +201,7 @@ impl Ring {
         }
         // One by one: what is left stays if the caller's closure panics.
         while let Ok(Ended { slot, user_data, outcome }) = inbox.pop() {
-            free[shared.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS].push(slot);
+            free[shared.level_of(slot)].push(slot);
             *in_flight -= 1;
             count += 1;
             ended(user_data, outcome);

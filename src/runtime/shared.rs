@@ -17,7 +17,7 @@ use super::launcher::Requests;
 use super::layout::Layout;
 use super::mode::Mode;
 use super::resources::Handles;
-use super::slab::{PerLevel, Slab};
+use super::slab::{LEVELS, PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::Storage;
 use super::tenancy::{Tenancy, add_alone};
@@ -154,6 +154,12 @@ impl Shared {
                 return end;
             }
         }
+    }
+
+    /// The level that a slot was published at.
+    #[inline]
+    pub fn level_of(&self, slot: u32) -> usize {
+        self.owners[slot as usize].level.load(Ordering::Relaxed) as usize % LEVELS
     }
 
     /// Slots published whose completion has not been read.
