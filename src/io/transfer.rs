@@ -59,6 +59,11 @@ impl Span {
         (range.start <= range.end && range.end <= arena.len()).then_some(Self { arena, range })
     }
 
+    /// Another range of the same arena; `None` where that is not within it.
+    pub fn at(self, range: Range<usize>) -> Option<Self> {
+        Self::new(self.arena, range)
+    }
+
     /// The memory it is a part of.
     pub fn arena(&self) -> &Arc<Arena> {
         &self.arena
@@ -105,6 +110,8 @@ pub struct Transfer {
 pub struct Done {
     /// From the transfer.
     pub user: u64,
+    /// The transfer's, or a part of it: given back, so that the next transfer needs no further hold of the arena.
+    pub span: Span,
     /// Bytes moved, from the start of the span. Fewer than asked for without an error mean the end
     /// of the file, as it was then.
     pub bytes: usize,

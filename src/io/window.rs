@@ -231,7 +231,7 @@ impl Window {
     /// Takes what the engine has answered.
     fn collect(&mut self) {
         let mut done = std::mem::take(&mut self.done);
-        for Done { user, bytes, error } in done.drain(..) {
+        for Done { user, bytes, error, .. } in done.drain(..) {
             let number = user as usize;
             if let Some(flight) = self.flights.get_mut(number).and_then(Option::take) {
                 self.free.push(number);

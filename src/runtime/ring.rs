@@ -229,11 +229,14 @@ impl Ring {
             if count > 0 || self.in_flight == 0 {
                 return Ok(count);
             }
-            if std::mem::replace(&mut moves, self.shared.storage_moves()) != moves {
+            let moved = std::mem::replace(&mut moves, self.shared.storage_moves()) != moves;
+            if moved {
+                // More may be there already. A look at the clock all the same: storage may move for ever.
                 backoff = super::backoff::Backoff::new();
+            } else {
+                backoff.pause();
             }
-            backoff.pause();
-            if backoff.is_long() && passed(deadline) {
+            if (moved || backoff.is_long()) && passed(deadline) {
                 return Ok(0);
             }
         }

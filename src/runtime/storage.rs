@@ -150,6 +150,15 @@ impl Storage {
     }
 }
 
+impl Drop for Storage {
+    /// A runtime that has failed answers no transfer, so their memory was not given back. It holds the tables, and they
+    /// hold it.
+    fn drop(&mut self) {
+        let all = lock(&self.tables).take_all_back();
+        drop(all);
+    }
+}
+
 /// A file that slots may name. Dropping it revokes the handle: requests that come afterwards are FAULT
 /// `BAD_OPERAND`, those in flight end as they would have.
 pub struct RegisteredFile {
@@ -202,7 +211,7 @@ impl Memory {
         let access = if theirs { Access::Write } else { Access::None };
         let buffer = storage.space.buffer.clone();
         let resource = Resource::register_piece(shared, buffer, piece.clone(), access, tenants)?;
-        lock(&storage.tables).lend(resource.handle(), &storage.space.arena, &piece, tenants);
+        lock(&storage.tables).lend(resource.handle(), &piece, tenants);
         Ok(Self { resource, tables: storage.tables.clone(), piece })
     }
 

@@ -12,6 +12,7 @@ use super::shared::{Shared, Submission, SubmissionEnd, lock};
 use super::slab::{LEVELS, PerLevel};
 use super::tenancy::add_alone;
 use crate::kernel::{IO, is_wide};
+use crate::protocol::abi::io::IO_ANSWER_WORDS;
 use crate::protocol::abi::live::{COMMAND_CLOSED_AT, COMMAND_LEVELS, LEVELS_CANCEL, TENANT_REVOKED};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
 use crate::protocol::abi::slot::{OPCODE_WORD, PRIORITY_LEVELS, PRIORITY_NORMAL, PRIORITY_WORD, SLOT_WORDS};
@@ -54,6 +55,13 @@ impl Class {
 pub(crate) struct Entry {
     pub slot: u32,
     pub class: Class,
+}
+
+/// A slot whose request was answered, on its way into a queue once more.
+pub(crate) struct Resumed {
+    pub slot: u32,
+    /// Fault and detail or 0, and bytes.
+    pub answer: [u32; IO_ANSWER_WORDS as usize],
 }
 
 /// What a caller wants when no slot is free.
@@ -312,12 +320,17 @@ impl Shared {
         words[0].store(entry[0], Ordering::Release);
     }
 
-    /// Publishes slots again that the device asked something for, once the answers are written. They were
-    /// counted when they were published first, and each is in a queue once at most, so there is room.
-    pub fn publish_resumed(&self, slots: &[u32]) {
+    /// Publishes slots again that the device asked something for, with their answers. They were counted when they were
+    /// published first, and each is in a queue once at most, so there is room.
+    pub fn publish_resumed(&self, all: &[Resumed]) {
         let mut submission = self.submission();
+        for Resumed { slot, answer } in all {
+            let at = self.layout.io_answer(*slot);
+            let words = &self.buffers.submission_words()[at..][..answer.len()];
+            words.iter().zip(answer).for_each(|(word, value)| word.store(*value, Ordering::Relaxed));
+        }
         self.buffers.publish_fence();
-        for slot in slots {
+        for Resumed { slot, .. } in all {
             let owner = &self.owners[*slot as usize];
             let batch = owner.batch.load(Ordering::Relaxed);
             let level = owner.level.load(Ordering::Relaxed) as usize % LEVELS;

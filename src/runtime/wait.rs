@@ -42,13 +42,15 @@ impl Shared {
             }
             match self.mode.load() {
                 Mode::Live => {
-                    if self.reap() == 0 {
-                        if std::mem::replace(&mut moves, self.storage_moves()) != moves {
-                            backoff = Backoff::new();
-                        }
+                    let idle = self.reap() == 0;
+                    let moved = std::mem::replace(&mut moves, self.storage_moves()) != moves;
+                    if moved {
+                        // More may be there already. A look at the clock all the same: storage may move for ever.
+                        backoff = Backoff::new();
+                    } else if idle {
                         backoff.pause();
                     }
-                    if !backoff.is_long() {
+                    if !moved && !backoff.is_long() {
                         continue;
                     }
                 }

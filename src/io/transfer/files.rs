@@ -53,6 +53,14 @@ impl Opened {
         Self { file, direct, refused, appends: OnceLock::new() }
     }
 
+    /// What a piece goes to.
+    pub(super) fn of(&self, direct: bool) -> &File {
+        match &self.direct {
+            Some(twin) if direct => &twin.file,
+            _ => &self.file,
+        }
+    }
+
     /// The errno of every transfer that way; of writes because `O_APPEND` makes the system ignore the
     /// offset.
     pub(super) fn refuses(&self, direction: Direction) -> Option<Errno> {
@@ -126,13 +134,18 @@ impl Files {
     }
 
     /// Notes that a transfer of it begins. `None`: unknown, or on its way out.
-    pub(super) fn begin(&mut self, file: FileId) -> Option<Arc<Opened>> {
+    pub(super) fn begin(&mut self, file: FileId) -> Option<&Arc<Opened>> {
         let entry = self.entries.get_mut(file.0 as usize)?.as_mut()?;
         if entry.leaving {
             return None;
         }
         entry.flights += 1;
-        Some(entry.opened.clone())
+        Some(&entry.opened)
+    }
+
+    /// A file with transfers on their way.
+    pub(super) fn opened(&self, file: FileId) -> Option<&Opened> {
+        Some(&self.entries.get(file.0 as usize)?.as_ref()?.opened)
     }
 
     /// Notes that a transfer has ended. True: the file has gone with it.

@@ -1,9 +1,7 @@
 //! A transfer on its way: which piece comes next, and what an answer means. Both engines take these
 //! steps; they differ only in who carries a piece out.
 
-use std::fs::File;
 use std::io;
-use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -32,13 +30,12 @@ unsafe impl Send for Piece {}
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) transfer: Transfer,
-    pub(super) opened: Arc<Opened>,
     bytes: usize,
     error: Option<io::Error>,
     /// The file has ended.
     ended: bool,
-    /// What the system is busy with.
-    piece: Option<Piece>,
+    /// Of what the system is busy with: whether it goes past the page cache, and how many bytes it is.
+    asked: Option<(bool, usize)>,
     /// A direct piece came back short or refused: the rest goes through the page cache, which knows
     /// about ends of files that are no multiple of a block.
     buffered: bool,
@@ -46,25 +43,17 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    pub(super) fn new(transfer: Transfer, opened: Arc<Opened>) -> Self {
+    pub(super) fn new(transfer: Transfer, opened: &Opened) -> Self {
         let end = transfer.offset.checked_add(transfer.span.len() as u64);
         // Beyond what the system counts in; the largest offset even means something else to io_uring.
         let beyond = end.is_none_or(|end| end > i64::MAX as u64).then_some(Errno::INVAL);
         let refused = opened.refuses(transfer.direction).or(beyond);
         let error = refused.filter(|_| !transfer.span.is_empty()).map(io::Error::from);
-        Self { transfer, opened, bytes: 0, error, ended: false, piece: None, buffered: false, tries: 0 }
+        Self { transfer, bytes: 0, error, ended: false, asked: None, buffered: false, tries: 0 }
     }
 
-    /// The file that a piece goes to.
-    pub(super) fn file(&self, direct: bool) -> &File {
-        match &self.opened.direct {
-            Some(twin) if direct => &twin.file,
-            _ => &self.opened.file,
-        }
-    }
-
-    /// The next piece; `None` when the transfer has ended.
-    pub(super) fn next(&mut self) -> Option<Piece> {
+    /// The next piece, of the file that it was made for; `None` when the transfer has ended.
+    pub(super) fn next(&mut self, opened: &Opened) -> Option<Piece> {
         let left = self.transfer.span.len() - self.bytes;
         if left == 0 || self.ended || self.error.is_some() {
             return None;
@@ -75,17 +64,17 @@ impl Flight {
             memory: self.transfer.span.as_ptr().wrapping_add(self.bytes),
             len: left,
         };
-        if let Some((head, middle)) = self.direct_part(&piece) {
+        if let Some((head, middle)) = self.direct_part(&piece, opened) {
             piece.direct = head == 0;
             piece.len = if piece.direct { middle } else { head };
         }
-        self.piece = Some(piece);
+        self.asked = Some((piece.direct, piece.len));
         Some(piece)
     }
 
     /// How many bytes of `rest` come before what can go directly, and how many that is.
-    fn direct_part(&self, rest: &Piece) -> Option<(usize, usize)> {
-        let direct = self.opened.direct.as_ref().filter(|_| !self.buffered)?;
+    fn direct_part(&self, rest: &Piece, opened: &Opened) -> Option<(usize, usize)> {
+        let direct = opened.direct.as_ref().filter(|_| !self.buffered)?;
         let align = match self.transfer.direction {
             Direction::Read => direct.offset_align,
             // Never the same page directly and through the page cache, which would write back what
@@ -100,20 +89,20 @@ impl Flight {
 
     /// Takes the system's answer to the piece: bytes, or why not.
     pub(super) fn answer(&mut self, result: Result<usize, Errno>) {
-        let Some(piece) = self.piece.take() else { return };
+        let Some((direct, len)) = self.asked.take() else { return };
         match result {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if self.tries < MOST_TRIES => self.tries += 1,
             // Alignment that the file system did not tell of.
-            Err(Errno::INVAL) if piece.direct => self.buffered = true,
+            Err(Errno::INVAL) if direct => self.buffered = true,
             Err(error) => self.error = Some(error.into()),
-            Ok(0) if !piece.direct => match self.transfer.direction {
+            Ok(0) if !direct => match self.transfer.direction {
                 Direction::Read => self.ended = true,
                 Direction::Write => self.error = Some(Errno::IO.into()),
             },
             Ok(bytes) => {
-                self.bytes += bytes.min(piece.len);
-                self.buffered |= piece.direct && bytes < piece.len;
+                self.bytes += bytes.min(len);
+                self.buffered |= direct && bytes < len;
             }
         }
     }
@@ -125,13 +114,13 @@ impl Flight {
 
     /// What the caller is told.
     pub(super) fn done(self) -> Done {
-        Done { user: self.transfer.user, bytes: self.bytes, error: self.error }
+        Done { user: self.transfer.user, span: self.transfer.span, bytes: self.bytes, error: self.error }
     }
 }
 
 /// The answer to a transfer of a file that is not registered.
-pub(super) fn unknown_file(transfer: &Transfer) -> Done {
-    Done { user: transfer.user, bytes: 0, error: Some(Errno::BADF.into()) }
+pub(super) fn unknown_file(transfer: Transfer) -> Done {
+    Done { user: transfer.user, span: transfer.span, bytes: 0, error: Some(Errno::BADF.into()) }
 }
 
 #[cfg(test)]
@@ -140,20 +129,21 @@ mod tests {
     use super::super::{FileId, Span};
     use super::*;
     use crate::io::arena::Arena;
-    use std::sync::OnceLock;
+    use std::fs::File;
+    use std::sync::{Arc, OnceLock};
 
-    fn flight(direct: bool, direction: Direction, offset: u64, at: usize, len: usize) -> Flight {
+    fn flight(direct: bool, direction: Direction, offset: u64, at: usize, len: usize) -> (Flight, Opened) {
         let file = || File::open("/dev/null").unwrap();
         let direct = direct.then(|| Direct { file: file(), offset_align: 512, memory_align: 4 });
         let opened = Opened { file: Arc::new(file()), direct, refused: None, appends: OnceLock::new() };
         let span = Span::new(Arena::new(1 << 16).unwrap(), at..at + len).unwrap();
-        Flight::new(Transfer { user: 1, direction, file: FileId(0), offset, span }, Arc::new(opened))
+        (Flight::new(Transfer { user: 1, direction, file: FileId(0), offset, span }, &opened), opened)
     }
 
     /// The lengths that are asked for, one after the other, each answered in full.
-    fn pieces(mut flight: Flight) -> Vec<(bool, usize)> {
+    fn pieces((mut flight, opened): (Flight, Opened)) -> Vec<(bool, usize)> {
         let mut all = Vec::new();
-        while let Some(piece) = flight.next() {
+        while let Some(piece) = flight.next(&opened) {
             all.push((piece.direct, piece.len));
             flight.answer(Ok(piece.len));
         }
@@ -207,10 +197,10 @@ mod tests {
             (Read, &[Err(Errno::AGAIN); 100], 0, Some(Errno::AGAIN), MOST_TRIES as usize + 1),
         ];
         for (direction, answers, bytes, errno, asked) in cases {
-            let mut flight = flight(true, *direction, 0, 0, 8192);
+            let (mut flight, opened) = flight(true, *direction, 0, 0, 8192);
             let mut given = answers.iter();
             let mut pieces = 0;
-            while flight.next().is_some() {
+            while flight.next(&opened).is_some() {
                 pieces += 1;
                 flight.answer(*given.next().unwrap_or_else(|| panic!("{answers:?}: a piece too many")));
             }
@@ -226,8 +216,8 @@ mod tests {
         for (offset, refused) in
             [(u64::MAX, true), (i64::MAX as u64 - 9, true), (i64::MAX as u64 - 10, false)]
         {
-            let mut flight = flight(true, Direction::Read, offset, 0, 10);
-            assert_eq!(flight.next().is_none(), refused, "{offset}");
+            let (mut flight, opened) = flight(true, Direction::Read, offset, 0, 10);
+            assert_eq!(flight.next(&opened).is_none(), refused, "{offset}");
         }
     }
 }

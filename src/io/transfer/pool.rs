@@ -22,7 +22,7 @@ pub(super) struct Pool {
     description: Description,
     direct: bool,
     files: Files,
-    work: Option<Sender<Flight>>,
+    work: Option<Sender<(Flight, Arc<Opened>)>>,
     ended: Receiver<Flight>,
     /// Answers that no thread had to be asked for.
     ready: Vec<Done>,
@@ -89,11 +89,12 @@ impl TransferEngine for Pool {
 
     fn submit(&mut self, transfer: Transfer) -> io::Result<()> {
         let Some(opened) = self.files.begin(transfer.file) else {
-            self.ready.push(unknown_file(&transfer));
+            self.ready.push(unknown_file(transfer));
             return Ok(());
         };
         let file = transfer.file;
-        let sent = self.work.as_ref().map(|work| work.send(Flight::new(transfer, opened)));
+        let flight = Flight::new(transfer, opened);
+        let sent = self.work.as_ref().map(|work| work.send((flight, opened.clone())));
         if !matches!(sent, Some(Ok(()))) {
             self.files.end(file);
             return Err(gone());
@@ -148,25 +149,27 @@ fn gone() -> io::Error {
     io::Error::other("the transfer threads have ended")
 }
 
-fn serve(queue: &Mutex<Receiver<Flight>>, answer: &Sender<Flight>, stop: &AtomicBool) {
+fn serve(queue: &Mutex<Receiver<(Flight, Arc<Opened>)>>, answer: &Sender<Flight>, stop: &AtomicBool) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(mut flight) = next else { return };
+        let Ok((mut flight, opened)) = next else { return };
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        while let Some(piece) = flight.next() {
-            let result = carry_out(&flight, &piece);
+        while let Some(piece) = flight.next(&opened) {
+            let result = carry_out(&flight, &piece, &opened);
             flight.answer(result);
         }
+        // Who has the answer may count on the file having been let go of.
+        drop(opened);
         if answer.send(flight).is_err() {
             return;
         }
     }
 }
 
-fn carry_out(flight: &Flight, piece: &Piece) -> Result<usize, Errno> {
-    let file = flight.file(piece.direct);
+fn carry_out(flight: &Flight, piece: &Piece, opened: &Opened) -> Result<usize, Errno> {
+    let file = opened.of(piece.direct);
     match flight.transfer.direction {
         Direction::Read => {
             let start = piece.memory.cast::<MaybeUninit<u8>>();

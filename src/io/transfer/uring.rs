@@ -28,7 +28,9 @@ pub(super) struct Uring {
     /// What the rings know of each file, by its number.
     known: Vec<Known>,
     /// What the kernel is busy with, by number; at most as many as the ring has entries.
-    flights: Vec<Option<(Flight, Lane)>>,
+    flights: Vec<Option<Flight>>,
+    /// Which ring each of them is in.
+    lanes: Vec<Lane>,
     free: Vec<u32>,
     backlog: VecDeque<Flight>,
     ready: Vec<Done>,
@@ -78,6 +80,7 @@ impl Uring {
             files: Files::default(),
             known: Vec::new(),
             flights: (0..entries).map(|_| None).collect(),
+            lanes: vec![Lane::Plain; entries as usize],
             free: (0..entries).rev().collect(),
             backlog: VecDeque::new(),
             ready: Vec::new(),
@@ -85,38 +88,42 @@ impl Uring {
         })
     }
 
-    /// Gives the kernel the flight's next piece, or ends it. Gives the flight back when there is no
-    /// room.
-    fn launch(&mut self, mut flight: Flight) -> Option<Flight> {
-        let Some(number) = self.free.pop() else { return Some(flight) };
-        let Some(piece) = flight.next() else {
-            self.free.push(number);
-            self.finish(flight);
-            return None;
+    /// Gives the kernel the next piece of flight `number`, or ends it. False: there was no room, and the flight is the
+    /// first of the backlog.
+    fn go_on(&mut self, number: u32) -> bool {
+        let Some(flight) = &mut self.flights[number as usize] else { return true };
+        let file = flight.transfer.file;
+        // Files stay until the last flight of theirs has ended.
+        let Some(piece) = self.files.opened(file).and_then(|opened| flight.next(opened)) else {
+            self.land(number);
+            return true;
         };
-        let known = self.known[flight.transfer.file.0 as usize];
+        let known = self.known[file.0 as usize];
         let lane = match self.polled {
             Some(_) if piece.direct && !known.no_polling => Lane::Polled,
             _ => Lane::Plain,
         };
-        let entry = self.entry(&flight, &piece, lane, known).user_data(number.into());
+        self.lanes[number as usize] = lane;
+        let entry = self.entry(number, &piece, lane, known);
         let ring = match (&mut self.polled, lane) {
             (Some(polled), Lane::Polled) => polled,
             _ => &mut self.plain,
         };
-        // SAFETY: the flight keeps the arena mapped and the file open. It stays in `self.flights`
-        // until its completion is taken; `drop` waits for that, and forgets both where it cannot.
-        if unsafe { ring.push(&entry) } {
-            self.flights[number as usize] = Some((flight, lane));
-            None
-        } else {
-            self.free.push(number);
-            Some(flight)
+        // SAFETY: the flight keeps the arena mapped. It stays in `self.flights`, and its file in `self.files`, until its
+        // completion is taken; `drop` waits for that, and forgets the memory where it cannot.
+        if entry.is_some_and(|entry| unsafe { ring.push(&entry) }) {
+            return true;
         }
+        self.free.push(number);
+        if let Some(flight) = self.flights[number as usize].take() {
+            self.backlog.push_front(flight);
+        }
+        false
     }
 
-    fn entry(&self, flight: &Flight, piece: &Piece, lane: Lane, known: Known) -> squeue::Entry {
-        let id = flight.transfer.file.0;
+    fn entry(&self, number: u32, piece: &Piece, lane: Lane, known: Known) -> Option<squeue::Entry> {
+        let Transfer { file, direction, span, .. } = &self.flights[number as usize].as_ref()?.transfer;
+        let id = file.0;
         let (fixed_file, place) = match (lane, piece.direct) {
             (Lane::Polled, _) => (known.polled, 2 * id + 1),
             (Lane::Plain, true) => (known.direct, 2 * id + 1),
@@ -126,14 +133,13 @@ impl Uring {
             (Some(polled), Lane::Polled) => polled.fixed_buffers,
             _ => self.plain.fixed_buffers,
         };
-        let arena = flight.transfer.span.arena();
-        let buffer = self.arenas.iter().position(|known| fixed_buffers && Arc::ptr_eq(known, arena));
+        let buffer = self.arenas.iter().position(|known| fixed_buffers && Arc::ptr_eq(known, span.arena()));
         let buffer = buffer.map(|buffer| buffer as u16);
         let (memory, len, offset) = (piece.memory, piece.len as u32, piece.offset);
         // A macro, since the two kinds of descriptor are two types.
         macro_rules! build {
             ($file:expr) => {
-                match (flight.transfer.direction, buffer) {
+                match (direction, buffer) {
                     (Direction::Read, Some(buffer)) => {
                         opcode::ReadFixed::new($file, memory, len, buffer).offset(offset).build()
                     }
@@ -145,18 +151,21 @@ impl Uring {
                 }
             };
         }
-        if fixed_file {
+        let entry = if fixed_file {
             build!(types::Fixed(place))
         } else {
-            build!(types::Fd(flight.file(piece.direct).as_raw_fd()))
-        }
+            build!(types::Fd(self.files.opened(*file)?.of(piece.direct).as_raw_fd()))
+        };
+        Some(entry.user_data(number.into()))
     }
 
     /// Enters a file into the tables with its second transfer. Most files are read once, and entering
     /// and leaving are two system calls.
-    fn enter(&mut self, file: FileId, opened: &Opened) {
+    fn enter(&mut self, file: FileId) {
         let known = &mut self.known[file.0 as usize];
-        if known.transfers == 1 {
+        if known.transfers == 1
+            && let Some(opened) = self.files.opened(file)
+        {
             let (place, fd) = (2 * file.0, opened.file.as_raw_fd());
             known.buffered = self.plain.set_file(place, Some(fd));
             if let Some(twin) = &opened.direct {
@@ -168,7 +177,10 @@ impl Uring {
         known.transfers = 2.min(known.transfers + 1);
     }
 
-    fn finish(&mut self, flight: Flight) {
+    /// Flight `number` has ended.
+    fn land(&mut self, number: u32) {
+        let Some(flight) = self.flights[number as usize].take() else { return };
+        self.free.push(number);
         let file = flight.transfer.file;
         self.ready.push(flight.done());
         if self.files.end(file) {
@@ -192,9 +204,11 @@ impl Uring {
 
     /// Launches from the backlog what there is room for.
     fn launch_backlog(&mut self) {
-        while let Some(flight) = self.backlog.pop_front() {
-            if let Some(flight) = self.launch(flight) {
-                self.backlog.push_front(flight);
+        while !self.backlog.is_empty()
+            && let Some(number) = self.free.pop()
+        {
+            self.flights[number as usize] = self.backlog.pop_front();
+            if !self.go_on(number) {
                 return;
             }
         }
@@ -208,8 +222,8 @@ impl Uring {
             polled.take(&mut taken);
         }
         for (number, result) in taken.drain(..) {
-            let Some((mut flight, lane)) = self.flights[number as usize].take() else { continue };
-            self.free.push(number as u32);
+            let Some(Some(flight)) = self.flights.get_mut(number as usize) else { continue };
+            let lane = self.lanes[number as usize];
             let result = usize::try_from(result).map_err(|_| Errno::from_raw_os_error(-result));
             match result {
                 Err(errno @ (Errno::OPNOTSUPP | Errno::INVAL)) if lane == Lane::Polled => {
@@ -220,9 +234,7 @@ impl Uring {
                 }
                 result => flight.answer(result),
             }
-            if let Some(flight) = self.launch(flight) {
-                self.backlog.push_front(flight);
-            }
+            self.go_on(number as u32);
         }
         self.taken = taken;
         self.launch_backlog();
@@ -266,13 +278,22 @@ impl TransferEngine for Uring {
 
     fn submit(&mut self, transfer: Transfer) -> io::Result<()> {
         let Some(opened) = self.files.begin(transfer.file) else {
-            self.ready.push(unknown_file(&transfer));
+            self.ready.push(unknown_file(transfer));
             return Ok(());
         };
-        self.enter(transfer.file, &opened);
+        let file = transfer.file;
         let flight = Flight::new(transfer, opened);
-        let flight = if self.backlog.is_empty() { self.launch(flight) } else { Some(flight) };
-        self.backlog.extend(flight);
+        match self.free.pop_if(|_| self.backlog.is_empty()) {
+            Some(number) => {
+                self.flights[number as usize] = Some(flight);
+                self.enter(file);
+                self.go_on(number);
+            }
+            None => {
+                self.backlog.push_back(flight);
+                self.enter(file);
+            }
+        }
         Ok(())
     }
 
@@ -313,7 +334,7 @@ impl TransferEngine for Uring {
 impl Drop for Uring {
     fn drop(&mut self) {
         self.backlog.clear();
-        for (flight, _) in self.flights.iter_mut().flatten() {
+        for flight in self.flights.iter_mut().flatten() {
             flight.abandon();
         }
         while self.free.len() < self.flights.len() {

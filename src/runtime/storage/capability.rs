@@ -7,9 +7,8 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::sync::{Arc, Mutex};
 
 use range_alloc::RangeAllocator;
+use slab::Slab;
 
-use crate::io::arena::Arena;
-use crate::io::transfer::Span;
 use crate::protocol::FaultCode;
 use crate::protocol::request::{Request, RequestKind};
 use crate::runtime::error::RuntimeError;
@@ -65,7 +64,9 @@ pub(crate) struct Tables {
     files: Vec<Place>,
     /// Handles that were revoked since the service looked.
     revoked: Vec<u32>,
-    memory: HashMap<u32, Lent>,
+    /// Memory that was lent, and its numbers by handle.
+    lent: Slab<Lent>,
+    memory: HashMap<u32, usize>,
     free: RangeAllocator<usize>,
     /// What lies behind was never lent.
     used: usize,
@@ -73,9 +74,12 @@ pub(crate) struct Tables {
 
 /// Memory as requests see it.
 pub(crate) struct Lent {
-    span: Span,
     piece: Arc<Piece>,
     tenants: Tenants,
+    /// On their way, so the piece stays. Counted here, since a hold of the piece for each would be two atomics more.
+    transfers: u32,
+    /// Requests get nothing any more.
+    taken_back: bool,
 }
 
 /// A range of the memory, which goes back when nobody holds it.
@@ -115,12 +119,13 @@ impl Drop for Piece {
     }
 }
 
-/// A request that may be carried out.
+/// A request that may be carried out. Its memory is nobody else's until [`Tables::ended`].
 pub(crate) struct Granted<'a> {
     pub file: &'a Capability,
-    pub span: Span,
-    /// Held until the transfer has ended.
-    pub piece: Arc<Piece>,
+    /// In bytes from the start of the arena.
+    pub range: Range<usize>,
+    /// The memory's number, for [`Tables::ended`].
+    pub lent: usize,
 }
 
 impl Tables {
@@ -128,6 +133,7 @@ impl Tables {
         Self {
             files: Vec::new(),
             revoked: Vec::new(),
+            lent: Slab::new(),
             memory: HashMap::new(),
             free: RangeAllocator::new(0..bytes / PAGE * PAGE),
             used: 0,
@@ -184,21 +190,35 @@ impl Tables {
     }
 
     /// Lets requests of these tenants name a piece of the arena.
-    pub fn lend(&mut self, handle: u32, arena: &Arc<Arena>, piece: &Arc<Piece>, tenants: Tenants) {
-        if let Some(span) = Span::new(arena.clone(), piece.range()) {
-            self.memory.insert(handle, Lent { span, piece: piece.clone(), tenants });
-        }
+    pub fn lend(&mut self, handle: u32, piece: &Arc<Piece>, tenants: Tenants) {
+        let lent = Lent { piece: piece.clone(), tenants, transfers: 0, taken_back: false };
+        self.memory.insert(handle, self.lent.insert(lent));
     }
 
-    /// The contrary.
+    /// The contrary. What is returned is to be dropped after the lock, which the drop of a last piece takes.
     pub fn take_back(&mut self, handle: u32) -> Option<Lent> {
-        // Returned, so that a last piece is dropped after the lock, which its drop takes.
-        self.memory.remove(&handle)
+        let number = self.memory.remove(&handle)?;
+        let lent = self.lent.get_mut(number)?;
+        lent.taken_back = true;
+        if lent.transfers == 0 { self.lent.try_remove(number) } else { None }
+    }
+
+    /// A transfer that was granted memory number `lent` has ended. Returns as [`take_back`](Self::take_back).
+    pub fn ended(&mut self, lent: usize) -> Option<Lent> {
+        let of = self.lent.get_mut(lent)?;
+        of.transfers -= 1;
+        if of.taken_back && of.transfers == 0 { self.lent.try_remove(lent) } else { None }
+    }
+
+    /// All of it, once no transfer can touch it. Returns as [`take_back`](Self::take_back).
+    pub fn take_all_back(&mut self) -> Slab<Lent> {
+        self.memory.clear();
+        std::mem::take(&mut self.lent)
     }
 
     /// Checks a transfer for one of `tenant`'s slots. An error is the slot's fault: the code, and the
     /// argument as detail.
-    pub fn grant(&self, request: &Request, tenant: u32) -> Result<Granted<'_>, (FaultCode, u16)> {
+    pub fn grant(&mut self, request: &Request, tenant: u32) -> Result<Granted<'_>, (FaultCode, u16)> {
         let place = self.files.get(index_of(request.file)).filter(|place| place.has(request.file));
         let file = place.and_then(|place| place.file.as_deref()).ok_or((FaultCode::BadOperand, 0))?;
         if !file.tenants.contains(tenant) || request.kind == RequestKind::Write && !file.write {
@@ -214,18 +234,19 @@ impl Tables {
         if u64::from(bytes) > left {
             return Err((FaultCode::BadOperand, 4));
         }
-        let Lent { span: memory, piece, tenants } =
-            self.memory.get(&request.memory).ok_or((FaultCode::BadOperand, 5))?;
-        if !tenants.contains(tenant) {
+        let number = *self.memory.get(&request.memory).ok_or((FaultCode::BadOperand, 5))?;
+        let lent = self.lent.get_mut(number).ok_or((FaultCode::BadOperand, 5))?;
+        if !lent.tenants.contains(tenant) {
             return Err((FaultCode::Unauthorized, 5));
         }
+        let memory = lent.piece.range();
         let room = memory.len().checked_sub(request.memory_at as usize).ok_or((FaultCode::BadOperand, 6))?;
         if bytes as usize > room {
             return Err((FaultCode::BadOperand, 4));
         }
-        let start = memory.range().start + request.memory_at as usize;
-        let span = Span::new(memory.arena().clone(), start..start + bytes as usize);
-        Ok(Granted { file, span: span.ok_or((FaultCode::BadOperand, 4))?, piece: piece.clone() })
+        lent.transfers += 1;
+        let start = memory.start + request.memory_at as usize;
+        Ok(Granted { file, range: start..start + bytes as usize, lent: number })
     }
 }
 
@@ -255,8 +276,7 @@ mod tests {
         const GIB: u64 = 1 << 30;
         use FaultCode::{BadOperand, Unauthorized};
         use RequestKind::{Prefetch, Read, Write};
-        let arena = Arena::new(1 << 16).expect("memory");
-        let tables = Arc::new(Mutex::new(Tables::new(arena.len())));
+        let tables = Arc::new(Mutex::new(Tables::new(1 << 16)));
         let tenants = |ids: &[u32]| Tenants::of(ids.iter().copied()).expect("ids that can be");
         let register = |write, size, ids: &[u32]| {
             let options = FileOptions { write, size, tenants: tenants(ids) };
@@ -273,13 +293,14 @@ mod tests {
         assert_eq!((anew & 0xFFFF, anew >> 16), (gone & 0xFFFF, 1), "the place, of another generation");
         let lend = |handle: u32, ids: &[u32]| {
             let piece = Arc::new(Piece::new(&tables, 8192).expect("room"));
-            lock(&tables).lend(handle, &arena, &piece, tenants(ids));
+            lock(&tables).lend(handle, &piece, tenants(ids));
+            piece
         };
-        lend(7, &[0, 5, 1023]);
-        lend(8, &[5]);
+        let pieces =
+            [7, 8].map(|handle| (handle, lend(handle, if handle == 7 { &[0, 5, 1023] } else { &[5] })));
         lend(9, &[0]);
         let taken = lock(&tables).take_back(9);
-        drop(taken);
+        drop(taken.expect("nobody has it"));
 
         let at = |offset, bytes| (offset, bytes);
         type Granting = Result<usize, (FaultCode, u16)>;
@@ -316,14 +337,38 @@ mod tests {
             ("across its end", 0, request(Read, read, at(0, 2), 7, 8191), Err((BadOperand, 4))),
         ];
         for (what, tenant, request, wanted) in cases {
-            let tables = lock(&tables);
-            let granted = tables.grant(request, *tenant);
-            if let Ok(Granted { span, piece, .. }) = &granted {
+            let mut tables = lock(&tables);
+            let granted = tables.grant(request, *tenant).map(|granted| (granted.range, granted.lent));
+            if let Ok((range, number)) = &granted {
+                let (_, piece) = pieces.iter().find(|(handle, _)| *handle == request.memory).expect("lent");
                 let lent = piece.range();
                 let begin = lent.start + request.memory_at as usize;
-                assert!(span.range().start == begin && span.range().end <= lent.end, "{what}");
+                assert!(range.start == begin && range.end <= lent.end, "{what}");
+                assert!(tables.ended(*number).is_none());
             }
-            assert_eq!(granted.map(|granted| granted.span.len()), *wanted, "{what}");
+            assert_eq!(granted.map(|(range, _)| range.len()), *wanted, "{what}");
         }
+    }
+
+    #[test]
+    fn memory_that_is_taken_back_stays_until_its_transfers_have_ended() {
+        let tables = Arc::new(Mutex::new(Tables::new(1 << 16)));
+        let file = lock(&tables).register(file(), &FileOptions::default()).expect("a handle");
+        let piece = Arc::new(Piece::new(&tables, 1 << 16).expect("room"));
+        lock(&tables).lend(7, &piece, Tenants::default());
+        drop(piece);
+        let wanted = request(RequestKind::Read, file, (0, 1), 7, 0);
+        let granted = || lock(&tables).grant(&wanted, 0).map(|granted| granted.lent);
+        let number = granted().expect("lent");
+        assert_eq!(granted(), Ok(number));
+        let taken = lock(&tables).take_back(7);
+        assert!(taken.is_none() && granted().is_err(), "two transfers have it, and no third gets it");
+        let ended = lock(&tables).ended(number);
+        assert!(ended.is_none() && Piece::new(&tables, 1).is_err(), "one still has it");
+        let ended = lock(&tables).ended(number);
+        drop(ended.expect("nobody has it"));
+        assert!(Piece::new(&tables, 1).is_ok_and(|piece| piece.is_used()));
+        let taken = lock(&tables).take_back(7);
+        assert!(taken.is_none());
     }
 }

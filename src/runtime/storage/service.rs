@@ -8,7 +8,6 @@
 //! there to claim, and the next one is armed when an answer has come.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
@@ -16,14 +15,15 @@ use slab::Slab;
 
 use super::Storage;
 use super::attended::Attended;
-use super::capability::{self, Capability, Piece, Tables};
-use crate::io::transfer::{Direction, Done, FileId, Transfer, TransferEngine};
+use super::capability::{self, Capability, Lent, Tables};
+use crate::io::transfer::{Direction, Done, FileId, Span, Transfer, TransferEngine};
 use crate::protocol::FaultCode;
 use crate::protocol::abi::{io::IO_SLOT_WORDS, live::COMMAND_IO_ANSWERED};
 use crate::protocol::request::{Request, RequestKind, RequestWords, decode_request};
 use crate::runtime::backoff::{self, Backoff};
 use crate::runtime::error::{RuntimeError, errno};
 use crate::runtime::shared::{Shared, lock, try_lock};
+use crate::runtime::submission::Resumed;
 
 /// How long it looks for requests after the last slot has ended, before it sleeps: a caller that asks
 /// for one thing after the other should not have to wake it each time.
@@ -43,10 +43,8 @@ struct Flight {
     number: (u32, u64),
     kind: RequestKind,
     slot: u32,
-    /// Where in the memory it begins.
-    at: usize,
-    /// Keeps the memory from being used for anything else.
-    _piece: Arc<Piece>,
+    /// The memory's number among what was lent.
+    lent: usize,
 }
 
 /// What the service knows between its turns.
@@ -62,8 +60,12 @@ pub(super) struct State {
     /// By the index of its handle: the handle of a file, and what the engine calls it.
     files: Vec<Option<(u32, FileId)>>,
     done: Vec<Done>,
-    /// Slots to be published again, their answers written.
-    resumed: Vec<u32>,
+    /// Of transfers that have ended, for the next: a clone and a drop of a span are an atomic each.
+    spans: Vec<Span>,
+    /// Memory that was taken back and that no transfer has any more.
+    given_back: Vec<Lent>,
+    /// Slots to be published again.
+    resumed: Vec<Resumed>,
     answered: u32,
 }
 
@@ -77,6 +79,8 @@ impl State {
             fences: BTreeMap::new(),
             files: Vec::new(),
             done: Vec::new(),
+            spans: Vec::new(),
+            given_back: Vec::new(),
             resumed: Vec::new(),
             answered: 0,
         }
@@ -200,11 +204,16 @@ impl Service<'_> {
         if self.state.engine.in_flight() > 0 {
             let mut done = std::mem::take(&mut self.state.done);
             self.state.engine.poll(&mut done)?;
-            for done in done.drain(..) {
-                self.answer(&done);
+            if !done.is_empty() {
+                let mut tables = lock(&self.storage.tables);
+                for done in done.drain(..) {
+                    self.answer(done, &mut tables);
+                }
             }
             self.state.done = done;
         }
+        // Not under the lock of the tables, which the drop of a last piece takes.
+        self.state.given_back.clear();
         if !self.state.fences.is_empty() {
             self.answer_fences();
         }
@@ -230,7 +239,6 @@ impl Service<'_> {
             fence(Ordering::Acquire);
             self.storage.in_flight.fetch_add(requests.len(), Ordering::AcqRel);
             let mut order = lock(&self.storage.order);
-            // Nothing here drops a last piece, which takes this lock too.
             let mut tables = lock(&self.storage.tables);
             for request in requests.drain(..) {
                 if request.slot >= self.shared.layout.host_slots {
@@ -275,34 +283,51 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let granted = tables.grant(request, number.0).and_then(|granted| {
+        let granted = tables.grant(request, number.0).map(|granted| {
             let file = self.state.file(request.file, granted.file);
-            Ok((file.map_err(|e| (FaultCode::IoError, errno(&e)))?, granted.span, granted.piece))
+            (file, granted.range, granted.lent)
         });
-        let (file, span, piece) = match granted {
+        let (file, range, lent) = match granted {
             Ok(granted) => granted,
             Err(fault) => {
                 self.end(request.kind, request.slot, Err(fault));
                 return Ok(());
             }
         };
+        let file = match file {
+            Ok(file) => file,
+            Err(e) => {
+                self.state.given_back.extend(tables.ended(lent));
+                self.end(request.kind, request.slot, Err((FaultCode::IoError, errno(&e))));
+                return Ok(());
+            }
+        };
+        let arena = &self.storage.space.arena;
+        let span = match self.state.spans.pop() {
+            Some(span) => span.at(range.clone()),
+            None => Span::new(arena.clone(), range.clone()),
+        };
+        let span = span.ok_or_else(|| std::io::Error::other("memory was lent that is not in the arena"))?;
         if direction == Direction::Write {
-            self.storage.space.leave(span.range());
+            self.storage.space.leave(range);
         }
         let Request { kind, slot, .. } = *request;
-        let flight = Flight { number, kind, slot, at: span.range().start, _piece: piece };
+        let flight = Flight { number, kind, slot, lent };
         let user = self.state.flights.insert(flight) as u64;
         self.state.engine.submit(Transfer { user, direction, file, offset: request.offset, span })
     }
 
-    fn answer(&mut self, done: &Done) {
+    fn answer(&mut self, done: Done, tables: &mut Tables) {
         let Some(flight) = self.state.flights.try_remove(done.user as usize) else {
             tracing::error!("a transfer ended that nobody asked for: {done:?}");
             return;
         };
         if flight.kind != RequestKind::Write {
-            self.storage.space.arrive(flight.at..flight.at + done.bytes);
+            let at = done.span.range().start;
+            self.storage.space.arrive(at..at + done.bytes);
         }
+        self.state.given_back.extend(tables.ended(flight.lent));
+        self.state.spans.push(done.span);
         let outcome = match &done.error {
             // Spans are at most an arena long.
             None => Ok(done.bytes as u32),
@@ -345,13 +370,10 @@ impl Service<'_> {
         self.count_answer();
     }
 
-    /// Writes the answer to a slot, which is published with the others of this turn.
+    /// A slot goes on: it is published with the others of this turn. Its answer is not written yet, since its line is
+    /// in the device's cache, and every read-modify-write of this turn would wait for that (each `Arc` has one).
     fn resume(&mut self, slot: u32, fault: u32, bytes: u32) {
-        let at = self.shared.layout.io_answer(slot);
-        let answer = &self.shared.buffers.submission_words()[at..][..2];
-        answer[0].store(fault, Ordering::Relaxed);
-        answer[1].store(bytes, Ordering::Relaxed);
-        self.state.resumed.push(slot);
+        self.state.resumed.push(Resumed { slot, answer: [fault, bytes] });
     }
 
     fn count_answer(&mut self) {
