@@ -250,15 +250,16 @@ impl SlotDescriptor {
     /// high half of the result tells how many bytes fewer came than were asked for.
     #[must_use]
     pub fn load_sum(request: &LoadMiss) -> Self {
-        Self::load_sums(request, 0, 0, 0)
+        Self::load_sums(request, 0, 0, 0, 0)
     }
 
     /// The same, `further` times more, each at one of the first `blocks` blocks of the request's size, which the
-    /// device draws: see [`twin::load_sum`](crate::twin::load_sum).
+    /// device draws: see [`twin::load_sum`](crate::twin::load_sum). Of each the first `head` bytes are summed, or all of
+    /// it if `head` is 0.
     #[must_use]
-    pub fn load_sums(request: &LoadMiss, further: u32, blocks: u32, seed: u32) -> Self {
+    pub fn load_sums(request: &LoadMiss, further: u32, blocks: u32, seed: u32, head: u32) -> Self {
         let mut args = request.args();
-        args[7..10].copy_from_slice(&[further, blocks, seed]);
+        args[7..11].copy_from_slice(&[further, blocks, seed, head]);
         Self::from_args(BuiltinOpcode::LoadSum.into(), args)
     }
 

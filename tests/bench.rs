@@ -93,6 +93,7 @@ fn io() {
             );
         }
         has(&got["stream"], &["chunk_bytes", "depth", "gbps", "raw_gbps", "read_gbps", "ratio"]);
+        has(&got["stream"]["summed"], &["gbps", "raw_gbps", "read_gbps", "ratio"]);
         assert_eq!(got["cpu_copied_bytes"], 0, "the drivers here import");
     }
 }

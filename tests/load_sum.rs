@@ -63,7 +63,7 @@ fn further_blocks_are_those_that_the_twin_draws() {
             let blocks = (3 << 20) / size;
             let ask = |n: u32| {
                 let asked = request(source.handle(), 0, size, memory.handle(), n % 100 * 160_000);
-                SlotDescriptor::load_sums(&asked, further, blocks, n)
+                SlotDescriptor::load_sums(&asked, further, blocks, n, 0)
             };
             // Slots that share a place would overwrite each other's bytes.
             for group in (0..slots).collect::<Vec<_>>().chunks(100) {
@@ -75,8 +75,39 @@ fn further_blocks_are_those_that_the_twin_draws() {
         }
         // A block behind the end of the file ends it, as a fault since the handle does not reach there.
         let asked = request(source.handle(), 0, 4096, memory.handle(), 0);
-        let far = SlotDescriptor::load_sums(&asked, 1000, 3 << 20, 1);
+        let far = SlotDescriptor::load_sums(&asked, 1000, 3 << 20, 1, 0);
         assert_eq!(rig.one(&far), bad(2), "{rig}");
+    });
+}
+
+#[test]
+fn heads_alone_are_summed_where_that_is_asked_for() {
+    let bytes = noise(3 << 20);
+    Rig::each(Setup::default(), |rig| {
+        let options = FileOptions { size: Some(4 << 20), ..FileOptions::default() };
+        let source = rig.runtime.register_file(file(&bytes), &options).expect("a handle");
+        let memory = rig.runtime.memory(1 << 20).expect("memory");
+        // Sizes of blocks, bytes of each that are summed, and how many; more than a claim sums, and more than there is.
+        for (size, head, further) in
+            [(4096, 64, 15), (4096, 1, 3), (4095, 17, 9), (300_000, 200_001, 2), (5000, 5000, 4), (16, 99, 5)]
+        {
+            let blocks = (3 << 20) / size;
+            let asked = request(source.handle(), 0, size, memory.handle(), 0);
+            let offsets = std::iter::once(0).chain(offsets(3, blocks, size).take(further as usize));
+            let sums = offsets.map(|at| sum(&bytes[at as usize..][..head.min(size) as usize]));
+            let want = sums.fold(0u32, |all, one| all.wrapping_add(one as u32));
+            let slot = SlotDescriptor::load_sums(&asked, further, blocks, 3, head);
+            assert_eq!(
+                rig.one(&slot),
+                Ok(want.into()),
+                "{rig}: {head} of {size} bytes, {further} times more"
+            );
+        }
+        // What is missing is told of all that was asked for.
+        let asked = request(source.handle(), (3 << 20) - 100, 4096, memory.handle(), 0);
+        let slot = SlotDescriptor::load_sums(&asked, 0, 0, 0, 64);
+        let want = sum(&bytes[(3 << 20) - 100..][..64]) | (4096 - 100) << 32;
+        assert_eq!(rig.one(&slot), Ok(want), "{rig}");
     });
 }
 

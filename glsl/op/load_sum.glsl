@@ -1,5 +1,5 @@
-// LOAD_SUM: what LOAD_MISS does, and then the sum, modulo 2^32, of the words that arrived; what is missing
-// of the last word counts as zero. a7 more times it then asks again, for a4 bytes at a block that it draws itself:
+// LOAD_SUM: what LOAD_MISS does, and then the sum, modulo 2^32, of the words that arrived, or of the first a10 bytes
+// of these, unless a10 is 0; what is missing of the last word counts as zero. a7 more times it then asks again, for a4 bytes at a block that it draws itself:
 // of a8 blocks, by a generator that a9 seeds. The result is the sum of all; its high half, how many bytes fewer
 // came than were asked for the last time, after which it asks no more. Twin: src/twin/load_sum.rs.
 //
@@ -51,6 +51,7 @@ LoadSum op_load_sum(bool mine, uint slot, bool again) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     uvec2 address = uvec2(0);
     uint arrived = 0;
+    uint counted = 0;
     uint summed = 0;
     uint sum = 0;
     LoadSum r = LoadSum(done(0), false, uvec2(0));
@@ -68,14 +69,16 @@ LoadSum op_load_sum(bool mine, uint slot, bool again) {
         if (r.outcome.fault == 0) {
             address = address_plus(memory.xy, at);
             arrived = r.outcome.lo;
+            uint most = slots[base + 10];
+            counted = most == 0 ? arrived : min(arrived, most);
         }
         sum = saved(slot, SAVED_SUM);
     }
     uint room = LOAD_SUM_TURN_BYTES;
-    bool left = mine && summed < arrived;
+    bool left = mine && summed < counted;
     while (subgroupAny(left && room != 0)) {
         uint first = subgroupBallotFindLSB(subgroupBallot(left));
-        uint bytes = min(subgroupShuffle(arrived - summed, first), room);
+        uint bytes = min(subgroupShuffle(counted - summed, first), room);
         uvec2 begin = address_plus(subgroupShuffle(address, first), subgroupShuffle(summed, first));
         uint part = sum_range(begin, bytes);
         // The end of a file may lie within a word.
@@ -84,7 +87,7 @@ LoadSum op_load_sum(bool mine, uint slot, bool again) {
         if (gl_SubgroupInvocationID == first) {
             sum += part;
             summed += bytes;
-            left = summed < arrived;
+            left = summed < counted;
         }
         // Whole turns: what goes on later begins at a word.
         room = (room - bytes) & ~(RANGE_TURN_BYTES - 1);

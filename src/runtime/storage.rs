@@ -10,7 +10,7 @@ mod order;
 mod service;
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::error::RuntimeError;
@@ -68,18 +68,16 @@ pub(crate) struct Storage {
     tables: Arc<Mutex<Tables>>,
     /// Of the slots that ask, for fences.
     pub order: Mutex<Order>,
-    /// Requests taken and not answered.
-    in_flight: AtomicUsize,
-    /// Requests answered so far.
+    /// Requests taken so far, and answered, modulo 2^32; written by who has the state.
+    taken: AtomicU32,
     answered: AtomicU32,
     description: Description,
-    state: Mutex<State>,
+    /// Given back by a plain store: see [`Shared::submission`].
+    state: spin::Mutex<State>,
     /// Files were revoked that the engine still has open.
     revoked: AtomicBool,
-    /// Turns of the service so far, by whichever thread.
+    /// Turns of the service so far, by whichever thread; written by who has the state.
     turns: AtomicU64,
-    /// Those in which something was there.
-    moves: AtomicU64,
 }
 
 impl Storage {
@@ -116,19 +114,20 @@ impl Storage {
             placement,
             tables,
             order: Mutex::new(Order::new(slots)),
-            in_flight: AtomicUsize::new(0),
+            taken: AtomicU32::new(0),
             answered: AtomicU32::new(0),
             description,
-            state: Mutex::new(State::new(wrap(engine))),
+            state: spin::Mutex::new(State::new(wrap(engine))),
             revoked: AtomicBool::new(false),
             turns: AtomicU64::new(0),
-            moves: AtomicU64::new(0),
         })
     }
 
     /// Requests taken and not answered.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        // Answered first, so that it is never too low.
+        let answered = self.answered.load(Ordering::Acquire);
+        self.taken.load(Ordering::Acquire).wrapping_sub(answered) as usize
     }
 
     /// Requests answered so far, modulo 2^32.

@@ -1,6 +1,5 @@
 //! What requests may name: files and memory, by handles that the host gave out.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileTypeExt as _;
@@ -10,6 +9,7 @@ use range_alloc::RangeAllocator;
 use slab::Slab;
 
 use crate::protocol::FaultCode;
+use crate::protocol::abi::live::MAX_RESOURCES;
 use crate::protocol::request::{Request, RequestKind};
 use crate::runtime::error::RuntimeError;
 use crate::runtime::shared::lock;
@@ -59,14 +59,19 @@ pub(crate) fn index_of(handle: u32) -> usize {
     (handle & ((1 << INDEX_BITS) - 1)) as usize
 }
 
+/// The place of the handle of memory, which is a resource's.
+fn place_of(handle: u32) -> usize {
+    (handle & (MAX_RESOURCES - 1)) as usize
+}
+
 /// All that is registered.
 pub(crate) struct Tables {
     files: Vec<Place>,
     /// Handles that were revoked since the service looked.
     revoked: Vec<u32>,
-    /// Memory that was lent, and its numbers by handle.
+    /// Memory that was lent; its handles and numbers, by the handles' places.
     lent: Slab<Lent>,
-    memory: HashMap<u32, usize>,
+    memory: Vec<Option<(u32, usize)>>,
     free: RangeAllocator<usize>,
     /// What lies behind was never lent.
     used: usize,
@@ -134,7 +139,7 @@ impl Tables {
             files: Vec::new(),
             revoked: Vec::new(),
             lent: Slab::new(),
-            memory: HashMap::new(),
+            memory: Vec::new(),
             free: RangeAllocator::new(0..bytes / PAGE * PAGE),
             used: 0,
         }
@@ -192,12 +197,16 @@ impl Tables {
     /// Lets requests of these tenants name a piece of the arena.
     pub fn lend(&mut self, handle: u32, piece: &Arc<Piece>, tenants: Tenants) {
         let lent = Lent { piece: piece.clone(), tenants, transfers: 0, taken_back: false };
-        self.memory.insert(handle, self.lent.insert(lent));
+        let place = place_of(handle);
+        if self.memory.len() <= place {
+            self.memory.resize(place + 1, None);
+        }
+        self.memory[place] = Some((handle, self.lent.insert(lent)));
     }
 
     /// The contrary. What is returned is to be dropped after the lock, which the drop of a last piece takes.
     pub fn take_back(&mut self, handle: u32) -> Option<Lent> {
-        let number = self.memory.remove(&handle)?;
+        let (_, number) = self.memory.get_mut(place_of(handle))?.take_if(|(of, _)| *of == handle)?;
         let lent = self.lent.get_mut(number)?;
         lent.taken_back = true;
         if lent.transfers == 0 { self.lent.try_remove(number) } else { None }
@@ -218,6 +227,7 @@ impl Tables {
 
     /// Checks a transfer for one of `tenant`'s slots. An error is the slot's fault: the code, and the
     /// argument as detail.
+    #[inline]
     pub fn grant(&mut self, request: &Request, tenant: u32) -> Result<Granted<'_>, (FaultCode, u16)> {
         let place = self.files.get(index_of(request.file)).filter(|place| place.has(request.file));
         let file = place.and_then(|place| place.file.as_deref()).ok_or((FaultCode::BadOperand, 0))?;
@@ -234,8 +244,12 @@ impl Tables {
         if u64::from(bytes) > left {
             return Err((FaultCode::BadOperand, 4));
         }
-        let number = *self.memory.get(&request.memory).ok_or((FaultCode::BadOperand, 5))?;
-        let lent = self.lent.get_mut(number).ok_or((FaultCode::BadOperand, 5))?;
+        let lent = match self.memory.get(place_of(request.memory)) {
+            Some(Some((handle, number))) if *handle == request.memory => Some(*number),
+            _ => None,
+        };
+        let lent = lent.and_then(|number| Some((number, self.lent.get_mut(number)?)));
+        let (number, lent) = lent.ok_or((FaultCode::BadOperand, 5))?;
         if !lent.tenants.contains(tenant) {
             return Err((FaultCode::Unauthorized, 5));
         }

@@ -15,15 +15,16 @@ use slab::Slab;
 
 use super::Storage;
 use super::attended::Attended;
-use super::capability::{self, Capability, Lent, Tables};
+use super::capability::{self, Capability, Granted, Lent, Tables};
 use crate::io::transfer::{Direction, Done, FileId, Span, Transfer, TransferEngine};
 use crate::protocol::FaultCode;
 use crate::protocol::abi::{io::IO_SLOT_WORDS, live::COMMAND_IO_ANSWERED};
 use crate::protocol::request::{Request, RequestKind, RequestWords, decode_request};
 use crate::runtime::backoff::{self, Backoff};
 use crate::runtime::error::{RuntimeError, errno};
-use crate::runtime::shared::{Shared, lock, try_lock};
+use crate::runtime::shared::{Shared, lock};
 use crate::runtime::submission::Resumed;
+use crate::runtime::tenancy::add_alone;
 
 /// How long it looks for requests after the last slot has ended, before it sleeps: a caller that asks
 /// for one thing after the other should not have to wake it each time.
@@ -34,8 +35,8 @@ const TICK: Duration = Duration::from_micros(20);
 /// Requests that one turn takes at most, and as a share of the slots on their way: one in so many. Page-cache reads are
 /// carried out as they are submitted, and no answer is published meanwhile: with all at once, host and device would
 /// take turns.
-const TAKEN_AT_ONCE: usize = 16;
-const SHARE_TAKEN: u64 = 4;
+const TAKEN_AT_ONCE: usize = 32;
+const SHARE_TAKEN: u64 = 2;
 
 /// A transfer without an answer.
 struct Flight {
@@ -123,7 +124,10 @@ impl Shared {
     /// A number that changes with each request taken or answered: whoever waits for a slot that waits for
     /// storage has reason to look again at once.
     pub fn storage_moves(&self) -> u64 {
-        self.storage.as_ref().map_or(0, |storage| storage.moves.load(Ordering::Relaxed))
+        self.storage.as_ref().map_or(0, |storage| {
+            let taken = storage.taken.load(Ordering::Relaxed);
+            u64::from(taken) << 32 | u64::from(storage.answered.load(Ordering::Relaxed))
+        })
     }
 }
 
@@ -133,13 +137,10 @@ fn serve(shared: &Shared, storage: &Storage) -> bool {
     if shared.failed.get().is_some() {
         return false;
     }
-    let Some(mut state) = try_lock(&storage.state) else { return false };
+    let Some(mut state) = storage.state.try_lock() else { return false };
     let result = Service { shared, storage, state: &mut state }.turn();
+    add_alone(&storage.turns, 1u64);
     drop(state);
-    storage.turns.fetch_add(1, Ordering::Relaxed);
-    if let Ok(true) = result {
-        storage.moves.fetch_add(1, Ordering::Relaxed);
-    }
     result.unwrap_or_else(|e| {
         let error = e.to_string();
         shared.fail(RuntimeError::Host { what: "the storage engine failed", error });
@@ -237,7 +238,7 @@ impl Service<'_> {
         if !requests.is_empty() {
             // What the device wrote before it asked is read after this, as by a write to a file.
             fence(Ordering::Acquire);
-            self.storage.in_flight.fetch_add(requests.len(), Ordering::AcqRel);
+            self.storage.taken.store(self.state.taken, Ordering::Release);
             let mut order = lock(&self.storage.order);
             let mut tables = lock(&self.storage.tables);
             for request in requests.drain(..) {
@@ -283,18 +284,14 @@ impl Service<'_> {
             RequestKind::Read | RequestKind::Prefetch => Direction::Read,
             RequestKind::Write => Direction::Write,
         };
-        let granted = tables.grant(request, number.0).map(|granted| {
-            let file = self.state.file(request.file, granted.file);
-            (file, granted.range, granted.lent)
-        });
-        let (file, range, lent) = match granted {
+        let Granted { file, range, lent } = match tables.grant(request, number.0) {
             Ok(granted) => granted,
             Err(fault) => {
                 self.end(request.kind, request.slot, Err(fault));
                 return Ok(());
             }
         };
-        let file = match file {
+        let file = match self.state.file(request.file, file) {
             Ok(file) => file,
             Err(e) => {
                 self.state.given_back.extend(tables.ended(lent));
@@ -382,8 +379,9 @@ impl Service<'_> {
 
     /// Publishes the slots that were answered, and gives their places in the ring back.
     fn publish(&mut self) {
-        let before = self.storage.answered.load(Ordering::Relaxed);
-        if before == self.state.answered && self.state.resumed.is_empty() {
+        if self.storage.answered.load(Ordering::Relaxed) == self.state.answered
+            && self.state.resumed.is_empty()
+        {
             return;
         }
         self.shared.publish_resumed(&self.state.resumed);
@@ -392,7 +390,6 @@ impl Service<'_> {
         word.store(self.state.answered, Ordering::Release);
         self.shared.buffers.flush_entries();
         self.storage.answered.store(self.state.answered, Ordering::Release);
-        self.storage.in_flight.fetch_sub(self.state.answered.wrapping_sub(before) as usize, Ordering::AcqRel);
         self.shared.notify_progress();
     }
 }

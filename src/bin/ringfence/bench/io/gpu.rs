@@ -1,4 +1,4 @@
-//! Reads that the running kernel asks for, each summed by it.
+//! Reads that the running kernel asks for, each summed by it, or its head.
 //!
 //! A slot asks, sums what came, and asks again, [`READS`] times in all, at blocks that it draws itself; its result is
 //! the sum of all. A sample is the time from its publication until its result was seen and checked, divided by its
@@ -11,7 +11,7 @@ use ringfence::protocol::LoadMiss;
 use ringfence::runtime::{FileOptions, Memory, Outcome, RegisteredFile, Ring, Runtime, SubmitError};
 use ringfence::twin::load_sum::offsets;
 
-use super::sample::Sample;
+use super::sample::{HEAD_BYTES, Part, Sample};
 use super::{Block, PATIENCE};
 use crate::bench::random::Random;
 use crate::bench::samples::Samples;
@@ -56,15 +56,15 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// Keeps all lanes busy for `time`, then lets them end.
-    pub fn run(&mut self, time: Duration) -> Result<Block, Trouble> {
+    /// Keeps all lanes busy for `time`, then lets them end; has that part of each read summed.
+    pub fn run(&mut self, time: Duration, part: Part) -> Result<Block, Trouble> {
         let began = Instant::now();
         let mut reads = 0;
         let mut samples = Samples::with_capacity(1 << 18);
         let mut now = began;
         while self.free.len() < self.lanes.len() || now - began < time {
             if now - began < time {
-                self.push(now)?;
+                self.push(now, part)?;
             }
             let ended = self.wait(&mut samples)?;
             if ended == 0 {
@@ -80,15 +80,16 @@ impl<'a> Asked<'a> {
     }
 
     #[inline]
-    fn push(&mut self, now: Instant) -> Result<(), Trouble> {
+    fn push(&mut self, now: Instant, part: Part) -> Result<(), Trouble> {
         let Self { sample, bytes, .. } = *self;
         let blocks = sample.bytes() as usize / bytes;
+        let head = if part == Part::Head { HEAD_BYTES as u32 } else { 0 };
         while let Some(lane) = self.free.pop() {
             let offset = (self.random.below(blocks) * bytes) as u64;
             let seed = self.random.next() as u32;
             let further = offsets(seed, blocks as u32, bytes as u32).take(READS as usize - 1);
-            let sums = further.map(|offset| sample.sum(offset, bytes));
-            let wanted = sums.fold(sample.sum(offset, bytes), u32::wrapping_add);
+            let sums = further.map(|offset| sample.sum(offset, bytes, part));
+            let wanted = sums.fold(sample.sum(offset, bytes, part), u32::wrapping_add);
             self.lanes[lane as usize] = Lane { wanted, began: now };
             let read = LoadMiss {
                 resource_id: self.file.handle(),
@@ -98,7 +99,7 @@ impl<'a> Asked<'a> {
                 dst_handle: self.memory.handle(),
                 dst_offset: lane * bytes as u32,
             };
-            let slot = SlotDescriptor::load_sums(&read, READS - 1, blocks as u32, seed);
+            let slot = SlotDescriptor::load_sums(&read, READS - 1, blocks as u32, seed, head);
             self.ring.push(&slot.encode().map_err(SubmitError::from)?, u64::from(lane))?;
         }
         Ok(self.ring.flush()?)

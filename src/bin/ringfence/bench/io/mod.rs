@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use self::gpu::Asked;
 use self::raw::{Places, Raw};
-use self::sample::Sample;
-use self::stream::Streaming;
+use self::sample::{Part, Sample};
+use self::stream::{Rate, Streaming};
 use super::Options;
 use super::blocks::{self, BLOCK, WARM_UP, watched};
 use super::random::Random;
@@ -67,7 +67,8 @@ pub struct Io {
     cpu_copied_bytes: u64,
 }
 
-/// One kind of read. Rates are of reads whose sum was right; times from the ask to the data seen.
+/// One kind of read. Rates are of reads whose sum was right; times from the ask until the data were seen, in blocks of
+/// their own, in which only the head of each read is summed.
 #[derive(Serialize)]
 struct Case {
     source: &'static str,
@@ -130,16 +131,18 @@ fn case(
     let mut raw = Raw::new(sample, direct, bytes, depth, Places::Random(Random::new()))?;
     let count = blocks::count(options.seconds.unwrap_or(0.5));
     let rounds = blocks::rounds(count, |delayed| {
-        asked.run(WARM_UP)?;
-        let gpu = watched(delayed, || asked.run(BLOCK))?;
+        asked.run(WARM_UP, Part::All)?;
+        let gpu = watched(delayed, || asked.run(BLOCK, Part::All))?;
+        let gpu_seen = watched(delayed, || asked.run(BLOCK, Part::Head))?;
         runtime.wait_idle(LEAVE);
-        raw.run(WARM_UP)?;
-        let raw = watched(delayed, || raw.run(BLOCK))?;
-        Ok((gpu, raw))
+        raw.run(WARM_UP, Part::All)?;
+        let raw_summed = watched(delayed, || raw.run(BLOCK, Part::All))?;
+        let raw_seen = watched(delayed, || raw.run(BLOCK, Part::Head))?;
+        Ok([gpu, raw_summed, gpu_seen, raw_seen])
     })?;
     let rounds = blocks::choose(rounds);
-    let gpu = Rates::of(rounds.iter().map(|round| &round.measured.0));
-    let raw = Rates::of(rounds.iter().map(|round| &round.measured.1));
+    let [gpu, raw, gpu_seen, raw_seen] =
+        [0, 1, 2, 3].map(|way| Rates::of(rounds.iter().map(|round| &round.measured[way])));
     Ok(Case {
         source: if direct { "direct" } else { "page_cache" },
         bytes,
@@ -147,8 +150,8 @@ fn case(
         gpu_iops: gpu.per_second,
         raw_iops: raw.per_second,
         ratio: gpu.per_second / raw.per_second.max(1e-9),
-        gpu_p50_ns: gpu.p50_ns,
-        raw_p50_ns: raw.p50_ns,
+        gpu_p50_ns: gpu_seen.p50_ns,
+        raw_p50_ns: raw_seen.p50_ns,
         floor_p50_ns: Samples::pooled(rounds.iter().map(|round| &round.floor)).p50(),
         rounds: count,
         rounds_used: rounds.len(),
@@ -172,8 +175,13 @@ impl fmt::Display for Io {
                 case.raw_p50_ns
             )?;
         }
-        let Streaming { gbps, raw_gbps, read_gbps, ratio, .. } = self.stream;
-        writeln!(f, "stream: {gbps:.2} GB/s, raw {raw_gbps:.2} ({ratio:.3}), read {read_gbps:.2}")?;
+        for (what, rate) in [("arriving", self.stream.arriving), ("summed", self.stream.summed)] {
+            let Rate { gbps, raw_gbps, read_gbps, ratio } = rate;
+            writeln!(
+                f,
+                "stream, {what}: {gbps:.2} GB/s, raw {raw_gbps:.2} ({ratio:.3}), read {read_gbps:.2}"
+            )?;
+        }
         writeln!(f, "copied by the processor: {} bytes", self.cpu_copied_bytes)
     }
 }

@@ -1,4 +1,4 @@
-//! The same reads by io_uring alone: one thread, registered memory and file, sums on the host.
+//! The same reads by io_uring alone: one thread, registered memory and file, the same sums on the host.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;
@@ -10,7 +10,7 @@ use io_uring::{IoUring, opcode, types};
 use ringfence::io::arena::Arena;
 
 use super::Block;
-use super::sample::Sample;
+use super::sample::{Part, Sample};
 use crate::bench::random::Random;
 use crate::bench::samples::Samples;
 use crate::common::Trouble;
@@ -91,8 +91,8 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Keeps all lanes busy for `time`, then lets them end.
-    pub fn run(&mut self, time: Duration) -> Result<Block, Trouble> {
+    /// Keeps all lanes busy for `time`, then lets them end; sums that part of each read.
+    pub fn run(&mut self, time: Duration, part: Part) -> Result<Block, Trouble> {
         let trouble = |error| Trouble::File { name: "io_uring".to_owned(), error };
         let began = Instant::now();
         let mut reads = 0;
@@ -109,7 +109,8 @@ impl<'a> Raw<'a> {
             for (lane, result) in taken.drain(..) {
                 let Lane { offset, began } = self.lanes[lane as usize];
                 samples.push(seen - began);
-                if result != self.bytes as i32 || self.sum(lane) != self.sample.sum(offset, self.bytes) {
+                let wanted = self.sample.sum(offset, self.bytes, part);
+                if result != self.bytes as i32 || self.sum(lane, part) != wanted {
                     return Err(Trouble::Wrong(format!("a raw read at {offset} ended with {result}")));
                 }
                 self.free.push(lane);
@@ -136,11 +137,11 @@ impl<'a> Raw<'a> {
     }
 
     #[inline]
-    fn sum(&self, lane: u32) -> u32 {
+    fn sum(&self, lane: u32, part: Part) -> u32 {
         // SAFETY: within the arena, aligned to 4 as pages are, and no read into it is in flight.
         let words = unsafe {
             let at = self.memory.as_ptr().add(lane as usize * self.bytes);
-            std::slice::from_raw_parts(at.cast::<u32>(), self.bytes / 4)
+            std::slice::from_raw_parts(at.cast::<u32>(), part.of(self.bytes) / 4)
         };
         words.iter().fold(0, |sum, word| sum.wrapping_add(*word))
     }

@@ -9,11 +9,33 @@ use crate::common::Trouble;
 
 /// Bytes of a block: the smallest read.
 pub const BLOCK_BYTES: usize = 4096;
+/// Bytes of a block's head: a cache line.
+pub const HEAD_BYTES: usize = 64;
+
+/// What of a read is summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    All,
+    /// Its first [`HEAD_BYTES`] bytes: it was seen, and no more.
+    Head,
+}
+
+impl Part {
+    /// How many of `bytes` bytes.
+    pub fn of(self, bytes: usize) -> usize {
+        match self {
+            Self::All => bytes,
+            Self::Head => HEAD_BYTES,
+        }
+    }
+}
 
 /// A file of random bytes, removed when it is dropped.
 pub struct Sample {
     path: PathBuf,
     sums: Vec<u32>,
+    heads: Vec<u32>,
 }
 
 impl Sample {
@@ -23,7 +45,8 @@ impl Sample {
         let path = folder.join(format!("ringfence-bench-io-{}", std::process::id()));
         let trouble = |error| Trouble::File { name: path.display().to_string(), error };
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(trouble)?;
-        let mut sample = Self { path: path.clone(), sums: Vec::with_capacity(blocks) };
+        let (sums, heads) = (Vec::with_capacity(blocks), Vec::with_capacity(blocks));
+        let mut sample = Self { path: path.clone(), sums, heads };
         let mut random = Random::new();
         let mut bytes = Vec::with_capacity(BLOCK_BYTES);
         for _ in 0..blocks {
@@ -33,6 +56,9 @@ impl Sample {
                 let word = random.next();
                 sum = sum.wrapping_add(word as u32).wrapping_add((word >> 32) as u32);
                 bytes.extend_from_slice(&word.to_le_bytes());
+                if bytes.len() == HEAD_BYTES {
+                    sample.heads.push(sum);
+                }
             }
             sample.sums.push(sum);
             file.write_all(&bytes).map_err(trouble)?;
@@ -55,10 +81,13 @@ impl Sample {
         (self.sums.len() * BLOCK_BYTES) as u64
     }
 
-    /// The sum of the words in `bytes` bytes from `offset` on, both whole blocks.
+    /// The sum of the words of that part of the `bytes` bytes from `offset` on, both whole blocks.
     #[inline]
-    pub fn sum(&self, offset: u64, bytes: usize) -> u32 {
+    pub fn sum(&self, offset: u64, bytes: usize, part: Part) -> u32 {
         let first = offset as usize / BLOCK_BYTES;
+        if part == Part::Head {
+            return self.heads[first];
+        }
         self.sums[first..first + bytes / BLOCK_BYTES].iter().fold(0, |sum, block| sum.wrapping_add(*block))
     }
 }

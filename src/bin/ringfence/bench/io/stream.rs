@@ -1,4 +1,4 @@
-//! The whole file, one chunk behind the other: through the kernel, by io_uring alone, and by `read` into a buffer.
+//! The whole file, one chunk behind the other: to the kernel, by io_uring alone, and by `read` into a buffer.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use ringfence::io::transfer::TransferOptions;
 use ringfence::protocol::opcode::SUM_WORDS;
-use ringfence::runtime::{Outcome, Runtime, Stream, StreamOptions};
+use ringfence::runtime::{Arrival, Outcome, Runtime, Stream, StreamOptions};
 use serde::Serialize;
 
 use super::raw::{Places, Raw};
-use super::sample::Sample;
+use super::sample::{Part, Sample};
 use super::{Block, LEAVE, PATIENCE, Rates};
 use crate::bench::Options;
 use crate::bench::blocks::{self, BLOCK, WARM_UP, watched};
@@ -24,17 +24,27 @@ const DEPTH: u32 = 16;
 /// What is queued at a time: a block can end before the file does.
 const RANGE: u64 = 8 << 20;
 
-/// Bytes each second, in 10^9, of chunks whose sum was right.
+/// The figures.
 #[derive(Serialize)]
 pub struct Streaming {
     pub chunk_bytes: usize,
     pub depth: u32,
+    /// Chunks that arrive: the head of each is summed.
+    #[serde(flatten)]
+    pub arriving: Rate,
+    /// Chunks of which all is summed.
+    pub summed: Rate,
+    pub rounds: usize,
+    pub rounds_used: usize,
+}
+
+/// Bytes each second, in 10^9, of chunks whose sum was right.
+#[derive(Clone, Copy, Serialize)]
+pub struct Rate {
     pub gbps: f64,
     pub raw_gbps: f64,
     pub read_gbps: f64,
     pub ratio: f64,
-    pub rounds: usize,
-    pub rounds_used: usize,
 }
 
 pub fn run(
@@ -52,39 +62,44 @@ pub fn run(
     let mut next = 0;
     let count = blocks::count(options.seconds.unwrap_or(1.0));
     let rounds = blocks::rounds(count, |delayed| {
-        flow(&mut stream, sample, &file, &mut next, WARM_UP)?;
-        let gpu = watched(delayed, || flow(&mut stream, sample, &file, &mut next, BLOCK))?;
-        runtime.wait_idle(LEAVE);
-        raw.run(WARM_UP)?;
-        let raw = watched(delayed, || raw.run(BLOCK))?;
-        let read = watched(delayed, || read(&mut plain, sample, BLOCK))?;
-        Ok([gpu, raw, read])
+        let mut both = |part| {
+            flow(&mut stream, sample, &file, &mut next, WARM_UP, part)?;
+            let gpu = watched(delayed, || flow(&mut stream, sample, &file, &mut next, BLOCK, part))?;
+            runtime.wait_idle(LEAVE);
+            raw.run(WARM_UP, part)?;
+            let raw = watched(delayed, || raw.run(BLOCK, part))?;
+            let read = watched(delayed, || read(&mut plain, sample, BLOCK, part))?;
+            Ok::<_, Trouble>([gpu, raw, read])
+        };
+        Ok([both(Part::Head)?, both(Part::All)?])
     })?;
     let rounds = blocks::choose(rounds);
-    let gbps = |way: usize| {
-        let rates = Rates::of(rounds.iter().map(|round| &round.measured[way]));
-        rates.per_second * CHUNK as f64 / 1e9
+    let rate = |part: usize| {
+        let gbps = |way: usize| {
+            let rates = Rates::of(rounds.iter().map(|round| &round.measured[part][way]));
+            rates.per_second * CHUNK as f64 / 1e9
+        };
+        let [gbps, raw_gbps, read_gbps] = [0, 1, 2].map(gbps);
+        Rate { gbps, raw_gbps, read_gbps, ratio: gbps / raw_gbps.max(1e-9) }
     };
-    let (gpu, raw, read) = (gbps(0), gbps(1), gbps(2));
     Ok(Streaming {
         chunk_bytes: CHUNK,
         depth: DEPTH,
-        gbps: gpu,
-        raw_gbps: raw,
-        read_gbps: read,
-        ratio: gpu / raw.max(1e-9),
+        arriving: rate(0),
+        summed: rate(1),
         rounds: count,
         rounds_used: rounds.len(),
     })
 }
 
-/// Through the kernel for `time`; `next` is where the file goes on.
+/// To the kernel for `time`; `next` is where the file goes on. It sums that part of each chunk.
 fn flow(
     stream: &mut Stream,
     sample: &Sample,
     file: &Arc<File>,
     next: &mut u64,
     time: Duration,
+    part: Part,
 ) -> Result<Block, Trouble> {
     let began = Instant::now();
     let mut reads = 0;
@@ -93,13 +108,12 @@ fn flow(
             stream.push(file.clone(), *next..*next + RANGE, 0);
             *next = (*next + RANGE) % sample.bytes();
         }
-        let Some(ended) = stream.next(PATIENCE, |arrival| arrival.slot(SUM_WORDS, arrival.padded))? else {
-            break;
-        };
+        let slot = |arrival: &Arrival<'_>| arrival.slot(SUM_WORDS, part.of(arrival.padded as usize) as u32);
+        let Some(ended) = stream.next(PATIENCE, slot)? else { break };
         if ended.last {
             continue;
         }
-        let wanted = Outcome::Done(sample.sum(ended.offset, CHUNK).into());
+        let wanted = Outcome::Done(sample.sum(ended.offset, CHUNK, part).into());
         if ended.bytes as usize != CHUNK || ended.outcome != wanted {
             return Err(Trouble::Wrong(format!("{ended:?} of a stream, not {wanted:?}")));
         }
@@ -112,7 +126,7 @@ fn flow(
 }
 
 /// By `read`, into a buffer of the chunk's size.
-fn read(file: &mut File, sample: &Sample, time: Duration) -> Result<Block, Trouble> {
+fn read(file: &mut File, sample: &Sample, time: Duration, part: Part) -> Result<Block, Trouble> {
     let trouble = |error| Trouble::File { name: sample.path().display().to_string(), error };
     let mut buffer = vec![0; CHUNK];
     let began = Instant::now();
@@ -125,8 +139,8 @@ fn read(file: &mut File, sample: &Sample, time: Duration) -> Result<Block, Troub
         }
         file.read_exact(&mut buffer).map_err(trouble)?;
         let word = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-        let sum = buffer.as_chunks::<4>().0.iter().map(word).fold(0, u32::wrapping_add);
-        if sum != sample.sum(at, CHUNK) {
+        let sum = buffer[..part.of(CHUNK)].as_chunks::<4>().0.iter().map(word).fold(0, u32::wrapping_add);
+        if sum != sample.sum(at, CHUNK, part) {
             return Err(Trouble::Wrong(format!("the bytes at {at} of the file have changed")));
         }
         at += CHUNK as u64;
