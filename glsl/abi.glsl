@@ -249,6 +249,8 @@ const uint FLAG_DRAIN = 1u;
 const uint FLAG_STORAGE = 2u;
 const uint LANE_CLAIM_COST = 12800u;
 const uint FAMILY_CLAIM_COST = 6144u;
+const uint HANDLER_TURNS = 256u;
+const uint HANDLER_CLAIM_COST = 5888u;
 
 // binding
 const uint BIND_CONTROL = 0u;
@@ -259,6 +261,7 @@ const uint BIND_STATE = 4u;
 const uint BIND_DEBUG_LOG = 5u;
 const uint BIND_RESOURCES = 6u;
 const uint BINDING_COUNT = 7u;
+const uint BIND_MAILBOX = 31u;
 
 // spec
 const uint SPEC_SUBGROUP_SIZE = 0u;

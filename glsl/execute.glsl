@@ -14,9 +14,33 @@
 #include "op/packed_slot.glsl"
 #include "op/shutdown.glsl"
 
+#ifdef WITH_HANDLERS
+#include "mailbox.glsl"
+
+// Operations of users, which are none of the sixteen around PRINTF; those that no handler was linked for stay unknown.
+bool is_user_op(uint op) { return op > OP_BATCH_FENCE && op < SYSTEM_MASK && (op >> 4) != OP_PRINTF >> 4; }
+
+Outcome call_handler(uint op, uint slot, uvec4 a) {
+    mailbox.op = op;
+    mailbox.slot = slot;
+    mailbox.a0 = a.x;
+    mailbox.a1 = a.y;
+    mailbox.a2 = a.z;
+    mailbox.a3 = a.w;
+    mailbox.window_begin = window_begin();
+    mailbox.window_end = window_end();
+    mailbox.fault = FAULT_UNKNOWN_OPCODE;
+    mailbox.detail = 0;
+    mailbox.lo = 0;
+    mailbox.hi = 0;
+    atomicAdd(mailbox.call, 1);
+    return Outcome(mailbox.fault, mailbox.detail, mailbox.lo, mailbox.hi);
+}
+#endif
+
 // One operation of a lane. All lanes call it; those without one pass `mine` false. `copies` says that some
 // lane may copy.
-Outcome execute_op(bool mine, uint op, uvec4 a, bool copies) {
+Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies) {
     Outcome o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
 #ifdef WITH_TENANTS
     // Of operations inside packed slots only this one knows.
@@ -40,6 +64,12 @@ Outcome execute_op(bool mine, uint op, uvec4 a, bool copies) {
         case OP_PRINTF: o = op_printf(a); break;
         }
     }
+#ifdef WITH_HANDLERS
+    if (subgroupAny(mine && is_user_op(op))) {
+        if (mine && is_user_op(op)) o = call_handler(op, slot, a);
+        charge(HANDLER_TURNS);
+    }
+#endif
     return o;
 }
 
@@ -96,7 +126,7 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
             bool copies = turns && op == OP_MEMCPY && a.z != 0;
             if (subgroupAny(turns && !copies)) turns = turns && !copies;
         }
-        Outcome ended = execute_op(turns, op, a, some_copies);
+        Outcome ended = execute_op(turns, op, slot, a, some_copies);
         if (some_packed) {
             collect_executions(packed && turns && ended.fault == 0, op);
             add_collected();

@@ -47,6 +47,8 @@ const uint FAMILIES = 0;
 const uint RESERVE = max(LANE_CLAIM_COST, SCAN_CLAIM_COST) + FAMILIES;
 #elif defined(WITH_RANGE)
 const uint RESERVE = max(LANE_CLAIM_COST, RANGE_CLAIM_COST) + FAMILIES;
+#elif defined(WITH_HANDLERS)
+const uint RESERVE = LANE_CLAIM_COST + HANDLER_CLAIM_COST;
 #else
 const uint RESERVE = LANE_CLAIM_COST;
 #endif

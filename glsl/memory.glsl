@@ -41,6 +41,10 @@ uvec2 window;
 uint opcodes;  // bits of those that it may use
 uint window_begin() { return window.x; }
 uint window_end() { return window.y; }
+#elif defined(WITH_MAILBOX)
+#include "mailbox.glsl"
+uint window_begin() { return mailbox.window_begin; }
+uint window_end() { return mailbox.window_end; }
 #else
 uint window_begin() { return 0; }
 uint window_end() { return push.control_words; }

@@ -2,7 +2,8 @@
 
 use super::{Module, module};
 use crate::protocol::abi::{
-    live::FAMILY_CLAIM_COST, live::LANE_CLAIM_COST, opcode::*, range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
+    live::FAMILY_CLAIM_COST, live::HANDLER_CLAIM_COST, live::LANE_CLAIM_COST, opcode::*,
+    range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
 };
 
 /// Lane-sized opcodes that every module has.
@@ -82,7 +83,8 @@ pub(crate) fn claim_cost(module: &Module) -> u32 {
     // Families come on top of whatever the claim executes.
     let unfolds = families.clone().any(|family| family.opcodes.contains(&OP_UNFOLD));
     let executes = families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max);
-    executes + if unfolds { FAMILY_CLAIM_COST } else { 0 }
+    let handlers = if module.name == "handlers" { HANDLER_CLAIM_COST } else { 0 };
+    executes + handlers + if unfolds { FAMILY_CLAIM_COST } else { 0 }
 }
 
 /// A whole subgroup works on one slot of this opcode.

@@ -1,11 +1,18 @@
 //! The compiled kernel: modules embedded by `build.rs`, cut by opcode family (see docs/building.md).
 
 mod family;
+mod link;
 mod module;
+#[path = "build/parse.rs"]
+mod parse;
 
 pub(crate) use family::{IO, claim_cost, is_wide, smallest};
+pub use link::{Handler, LinkError, Linked, link};
 use module::Aligned;
 pub use module::{Binding, Module};
+
+/// Of what the build script has too: a message for people.
+type Result<T> = std::result::Result<T, String>;
 
 /// Sorted by name.
 const MODULES: &[Module] = include!(concat!(env!("OUT_DIR"), "/modules.rs"));

@@ -474,6 +474,10 @@ pub mod live {
         /// Loop turns that slots which publish slots, and the ends of families, add to the dearest claim: for each of eight
         /// lanes an UNFOLD that gets one slot a turn, each after all tries; and the ends of a chain of parents.
         FAMILY_CLAIM_COST = 6_144;
+        /// Loop turns that a handler of a user's may make at most.
+        HANDLER_TURNS = 256;
+        /// What handlers add to the dearest claim: a call for each of the 23 operations of packed slots.
+        HANDLER_CLAIM_COST = 5_888;
     }
 }
 
@@ -496,6 +500,8 @@ pub mod binding {
         BIND_RESOURCES = 6;
         /// Number of bindings.
         BINDING_COUNT = 7;
+        /// Of modules that handlers are linked into or from, and of no module that a device gets: see glsl/mailbox.glsl.
+        BIND_MAILBOX = 31;
     }
 }
 

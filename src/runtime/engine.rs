@@ -8,7 +8,7 @@ use super::buffers::Buffers;
 use super::error::RuntimeError;
 use super::layout::Layout;
 use super::shared::{Shared, lock};
-use crate::kernel::{self, Module};
+use crate::kernel::{self, Linked, Module};
 use crate::protocol::abi::live::{FLAG_DRAIN, FLAG_STORAGE};
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
 use crate::vulkan::{
@@ -54,6 +54,8 @@ pub(crate) struct Engine {
 /// What the kernel is built and run with.
 pub(crate) struct EngineOptions {
     pub module: &'static Module,
+    /// The same with handlers linked into it.
+    pub linked: Option<Linked>,
     pub workers: u32,
     pub patience: Duration,
     /// Loop turns after which the driver ends loops silently, if it does.
@@ -75,10 +77,14 @@ impl Engine {
     ) -> Result<Self, RuntimeError> {
         let module = options.module;
         let subgroup = gpu.info().subgroup_size;
-        let loops = module.loops.saturating_sub(options.uncounted_loops);
+        let (spirv, loops) = match &options.linked {
+            Some(linked) => (&linked.words[..], linked.loops),
+            None => (module.words(), module.loops),
+        };
+        let counted = loops.saturating_sub(options.uncounted_loops);
         let pipeline_options = PipelineOptions {
-            spirv: module.words(),
-            specialization: &[(SPEC_SUBGROUP_SIZE, subgroup), (SPEC_LOOPS, loops)],
+            spirv,
+            specialization: &[(SPEC_SUBGROUP_SIZE, subgroup), (SPEC_LOOPS, counted)],
             storage_buffers: buffers.bindings().len() as u32,
             push_constant_bytes: module.push_constant_bytes,
             subgroup_size: Some(subgroup),
@@ -87,14 +93,15 @@ impl Engine {
         // SAFETY: the module is one of ours, checked against the bindings and specialization constants
         // at build time. It reads and writes its bindings within the bounds that the push constants
         // give, and addresses only what stands in the resource table, which outlives the dispatches; tables
-        // whose entries it follows were checked when they were registered.
+        // whose entries it follows were checked when they were registered. For handlers the caller of
+        // `RuntimeBuilder::handler` answers; the linker lets them bind nothing else.
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
         let limit = options.loop_limit.unwrap_or(u32::MAX);
         let (usual, chain) =
             if gpu.info().is_cpu() { (CPU_LOOP_BUDGET, CPU_CHAIN) } else { (LOOP_BUDGET, CHAIN) };
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
-        let least = kernel::claim_cost(module) + 64 * module.loops;
+        let least = kernel::claim_cost(module) + 64 * loops;
         if limit < least {
             let device = gpu.info().to_string();
             return Err(RuntimeError::LoopLimit { device, limit, module: module.name, least });

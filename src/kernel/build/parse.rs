@@ -6,24 +6,35 @@ use rspirv::dr::{Instruction, ModuleHeader};
 use super::Result;
 
 /// SPIR-V's first word (specification section 2.3).
-const MAGIC: u32 = 0x0723_0203;
+pub const MAGIC: u32 = 0x0723_0203;
 /// Words before the first instruction.
 const HEADER_WORDS: usize = 5;
 
-/// The instructions of a module, in order.
+/// A module.
+pub struct Parsed {
+    /// As in the header: the major version from bit 16 on, the minor one from bit 8 on.
+    pub version: u32,
+    /// All ids are below.
+    pub bound: u32,
+    /// In order.
+    pub instructions: Vec<Instruction>,
+}
+
+/// Reads a module.
 ///
 /// # Errors
 /// Says what is malformed.
-pub fn parse(code: &[u8]) -> Result<Vec<Instruction>> {
+pub fn parse(code: &[u8]) -> Result<Parsed> {
     let words = words(code)?;
     walk(&words)?;
     // Lengths are right now, but rspirv 0.13 panics on some operands as well.
-    std::panic::catch_unwind(|| {
+    let instructions = std::panic::catch_unwind(|| {
         let mut list = List(Vec::new());
         parse_words(&words, &mut list).map(|()| list.0)
     })
     .map_err(|_| "rspirv panicked on an operand; the module is malformed".to_owned())?
-    .map_err(|e| format!("not a valid module: {e}"))
+    .map_err(|e| format!("not a valid module: {e}"))?;
+    Ok(Parsed { version: words[1], bound: words[3], instructions })
 }
 
 /// Takes every instruction as it comes. rspirv's own loader refuses `OpExecutionModeId`.

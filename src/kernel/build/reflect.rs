@@ -44,7 +44,7 @@ pub struct Binding {
 /// # Errors
 /// Any malformed module is an error that says what is wrong with it.
 pub fn reflect(code: &[u8]) -> Result<Reflection> {
-    Reader::new(&parse(code)?).read()
+    Reader::new(&parse(code)?.instructions).read()
 }
 
 /// A module with its decorations and definitions indexed by id.

@@ -1,0 +1,20 @@
+// GCD: the greatest common divisor of a0 and a1, by Euclid's algorithm. Twin: tests/kernel_link.rs.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#include "handler.glsl"
+
+Outcome gcd() {
+    uint a = argument(0);
+    uint b = argument(1);
+    // At most 47 turns a lane: Fibonacci's numbers take the most (Lame, 1844).
+    while (subgroupAny(b != 0)) {
+        if (b != 0) {
+            uint rest = a % b;
+            a = b;
+            b = rest;
+        }
+    }
+    return done(a);
+}
+
+LANE_HANDLER(gcd)

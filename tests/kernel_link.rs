@@ -1,0 +1,159 @@
+//! Handlers linked into the kernel: that the result is a module, and what is refused.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use ringfence::kernel::{Handler, LinkError, Linked, link, module};
+
+fn code(name: &str) -> &'static [u8] {
+    module(name).expect("embedded").bytes()
+}
+
+fn linked(handlers: &[Handler<'_>]) -> Result<Linked, LinkError> {
+    link(code("handlers"), handlers)
+}
+
+/// What spirv-val says of it; nothing if it is well.
+fn faults(words: &[u32]) -> String {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut child = Command::new("spirv-val")
+        .args(["--target-env", "vulkan1.2", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tools/setup installs spirv-val");
+    child.stdin.take().expect("a pipe").write_all(&bytes).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn what_is_linked_is_a_module() {
+    let gcd = Handler { name: "gcd", opcode: 8, code: code("handler_gcd") };
+    let note = Handler { name: "note", opcode: 0x7FFF_FFFF, code: code("handler_note") };
+    let twice = Handler { opcode: 9, ..gcd };
+    for handlers in [&[][..], &[gcd], &[note], &[gcd, note, twice]] {
+        let linked = linked(handlers).expect("they link");
+        assert_eq!(faults(&linked.words), "", "{handlers:?}");
+        let loops = handlers.iter().filter(|handler| handler.name == "gcd").count() as u32;
+        assert_eq!(linked.loops, module("handlers").expect("embedded").loops + loops);
+    }
+}
+
+/// A module's words, changed by `change`.
+fn changed(name: &str, change: impl FnOnce(&mut Vec<u32>)) -> Vec<u8> {
+    let (words, _) = code(name).as_chunks::<4>();
+    let mut words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    change(&mut words);
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Where instructions of this opcode begin.
+fn places(words: &[u32], opcode: u32) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut at = 5;
+    while at < words.len() {
+        places.extend((words[at] & 0xFFFF == opcode).then_some(at));
+        at += (words[at] >> 16) as usize;
+    }
+    places
+}
+
+#[test]
+fn lines_of_the_source_are_left_out() {
+    const STRING: u32 = 7;
+    const LINE: u32 = 8;
+    const DECORATE: u32 = 71;
+    const LABEL: u32 = 248;
+    let with_lines = changed("handler_note", |words| {
+        let id = words[3];
+        words[3] += 1;
+        let label = places(words, LABEL)[0] + 2;
+        words.splice(label..label, [4 << 16 | LINE, id, 1, 1]);
+        let annotations = places(words, DECORATE)[0];
+        words.splice(annotations..annotations, [3 << 16 | STRING, id, 0x61]);
+    });
+    let bytes: Vec<u32> =
+        with_lines.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    assert_eq!(faults(&bytes), "");
+    let linked = linked(&[Handler { name: "note", opcode: 8, code: &with_lines }]).expect("it links");
+    assert_eq!(faults(&linked.words), "");
+}
+
+#[test]
+fn what_is_wrong_with_a_handler_is_told() {
+    const CAPABILITY: u32 = 17;
+    const DECORATE: u32 = 71;
+    const BINDING: u32 = 33;
+    let rebound = |from: u32, to: u32| {
+        changed("handler_note", |words| {
+            for at in places(words, DECORATE) {
+                if words[at + 2] == BINDING && words[at + 3] == from {
+                    words[at + 3] = to;
+                }
+            }
+        })
+    };
+    let cases: [(&str, Vec<u8>, &str); 9] = [
+        ("nothing", vec![], "shorter than a SPIR-V header"),
+        ("three bytes", vec![3, 2, 35], "cut short"),
+        ("cut short", code("handler_note")[..600].to_vec(), "claims"),
+        ("big-endian", code("handler_note").iter().rev().copied().collect(), "instead of SPIR-V's"),
+        (
+            "a later version",
+            changed("handler_note", |words| words[1] = 0x1_0600),
+            "SPIR-V 1.6, and the kernel 1.5",
+        ),
+        // Int64 instead of Shader.
+        (
+            "a capability",
+            changed("handler_note", |words| {
+                let at = places(words, CAPABILITY)[0];
+                words[at + 1] = 11;
+            }),
+            "capability Int64",
+        ),
+        ("another binding", rebound(0, 30), "set 0, binding 30"),
+        ("the kernel's otherwise", rebound(0, 6), "otherwise than the kernel does"),
+        ("no mailbox", rebound(31, 30), "no mailbox"),
+    ];
+    for (what, code, wanted) in cases {
+        let handler = Handler { name: what, opcode: 8, code: &code };
+        let error = linked(&[handler]).expect_err(what);
+        assert!(error.problem.contains(wanted) && error.handler == what, "{what}: {error}");
+    }
+    let gcd = Handler { name: "gcd", opcode: 8, code: code("handler_gcd") };
+    let error = linked(&[gcd, Handler { name: "again", ..gcd }]).expect_err("one opcode");
+    assert!(error.handler == "again" && error.problem.contains("0x8"), "{error}");
+    let error = link(code("core"), &[gcd]).expect_err("no place");
+    assert!(error.problem.contains("WITH_HANDLERS"), "{error}");
+}
+
+/// Words changed at random: an error or a module, and no panic.
+#[test]
+fn no_bytes_panic() {
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut random = 1u32;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) as usize % below
+    };
+    let mut refused = 0;
+    for round in 0..1500 {
+        let code = changed(if round % 2 == 0 { "handler_note" } else { "handler_gcd" }, |words| {
+            for _ in 0..=next(3) {
+                let at = next(words.len());
+                words[at] = match next(3) {
+                    0 => words[at] ^ 1 << next(32),
+                    1 => words[next(words.len())],
+                    _ => next(400) as u32,
+                };
+            }
+        });
+        let handler = Handler { name: "changed", opcode: 8, code: &code };
+        let ended = std::panic::catch_unwind(|| linked(&[handler]).is_err());
+        refused += usize::from(ended.expect("no panic"));
+    }
+    assert!(refused > 500, "{refused}");
+}
