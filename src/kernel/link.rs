@@ -9,21 +9,21 @@
 //! What a handler declares outside its functions is matched with what the kernel has: types, constants and built-ins by
 //! what they are, buffers by their binding. What it does not use is left out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod check;
+mod declare;
+mod globals;
+mod mailbox;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rspirv::binary::Assemble as _;
 use rspirv::dr::{Instruction, Operand};
-use rspirv::spirv::{Decoration, ExecutionModel, FunctionControl, Op, SelectionControl, StorageClass};
+use rspirv::spirv::Op;
 
+use self::globals::{Globals, Key, is_private, key, mailbox_type};
 use super::Result;
 use super::parse::{MAGIC, Parsed, parse};
-use crate::protocol::abi::binding::BIND_MAILBOX;
 use crate::protocol::validate_user_opcode;
-
-/// Types and constants are nested at most so deeply.
-const DEEPEST: u32 = 64;
-/// Where the mailbox has the opcode: `op` in `glsl/mailbox.glsl`.
-const MAILBOX_OP: u32 = 1;
 
 /// Why a handler cannot be linked, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,66 +44,6 @@ pub struct Handler<'a> {
     pub opcode: u32,
     /// A compute shader that includes `glsl/handler.glsl`, in SPIR-V, little-endian.
     pub code: &'a [u8],
-}
-
-/// A decoration: of which member, if of one, and what follows.
-type Decorating = (Option<u32>, Vec<u32>);
-
-/// What a module declares outside its functions, by id.
-struct Globals {
-    defined: HashMap<u32, Instruction>,
-    /// By target.
-    decorations: HashMap<u32, BTreeSet<Decorating>>,
-    mailbox: Option<u32>,
-}
-
-impl Globals {
-    fn of(instructions: &[Instruction]) -> Self {
-        let mut globals = Self { defined: HashMap::new(), decorations: HashMap::new(), mailbox: None };
-        for instruction in instructions {
-            let rest = |from: usize| instruction.operands[from..].iter().flat_map(|o| o.assemble()).collect();
-            match (instruction.class.opcode, &instruction.operands[..]) {
-                (Op::Function, _) => break,
-                (Op::Decorate, [Operand::IdRef(id), ..]) => {
-                    globals.decorations.entry(*id).or_default().insert((None, rest(1)));
-                }
-                (Op::MemberDecorate, [Operand::IdRef(id), Operand::LiteralBit32(member), ..]) => {
-                    globals.decorations.entry(*id).or_default().insert((Some(*member), rest(2)));
-                }
-                _ => {}
-            }
-            if let Some(id) = instruction.result_id {
-                globals.defined.insert(id, instruction.clone());
-            }
-        }
-        globals.mailbox = globals.defined.keys().copied().find(|id| {
-            globals.number(*id, Decoration::Binding) == Some(BIND_MAILBOX)
-                && globals.number(*id, Decoration::DescriptorSet) == Some(0)
-        });
-        globals
-    }
-
-    /// The number that a decoration gives to `id`.
-    fn number(&self, id: u32, what: Decoration) -> Option<u32> {
-        self.decorations.get(&id)?.iter().find_map(|(member, words)| match (member, &words[..]) {
-            (None, [of, value]) if *of == what as u32 => Some(*value),
-            _ => None,
-        })
-    }
-
-    /// Where a buffer is bound.
-    fn binding(&self, id: u32) -> Option<(u32, u32)> {
-        Some((self.number(id, Decoration::DescriptorSet)?, self.number(id, Decoration::Binding)?))
-    }
-}
-
-/// What an instruction outside functions is: opcode, type, operands, decorations, with ids of the kernel's.
-type Key = (u32, Option<u32>, Vec<u32>, BTreeSet<Decorating>);
-
-fn key(instruction: &Instruction, decorations: Option<&BTreeSet<Decorating>>) -> Key {
-    let operands = instruction.operands.iter().flat_map(|o| o.assemble()).collect();
-    let opcode = instruction.class.opcode as u32;
-    (opcode, instruction.result_type, operands, decorations.cloned().unwrap_or_default())
 }
 
 /// The module that comes about, in the order of SPIR-V's logical layout (specification section 2.4).
@@ -236,122 +176,6 @@ impl Linker {
         self.globals.push(instruction);
     }
 
-    fn fresh(&mut self) -> u32 {
-        self.bound += 1;
-        self.bound - 1
-    }
-
-    /// A declaration without decorations.
-    fn find_or_add(&mut self, op: Op, of: Option<u32>, operands: Vec<Operand>) -> u32 {
-        let instruction = Instruction::new(op, of, None, operands);
-        self.declare(instruction, BTreeSet::new())
-    }
-
-    fn declare(&mut self, mut instruction: Instruction, decorations: BTreeSet<Decorating>) -> u32 {
-        let key = key(&instruction, Some(&decorations));
-        let private = is_private(&instruction);
-        if let Some(id) = self.known.get(&key).filter(|_| !private) {
-            return *id;
-        }
-        let id = self.fresh();
-        decorations.iter().for_each(|decoration| self.decorate(id, decoration));
-        instruction.result_id = Some(id);
-        if instruction.class.opcode == Op::Variable {
-            self.add_to_interface(id);
-        }
-        self.globals.push(instruction);
-        if !private {
-            self.known.insert(key, id);
-        }
-        id
-    }
-
-    fn decorate(&mut self, id: u32, (member, words): &Decorating) {
-        let mut operands = vec![Operand::IdRef(id)];
-        operands.extend(member.map(Operand::LiteralBit32));
-        operands.extend(words.iter().map(|word| Operand::LiteralBit32(*word)));
-        let op = if member.is_some() { Op::MemberDecorate } else { Op::Decorate };
-        self.annotations.push(Instruction::new(op, None, None, operands));
-    }
-
-    /// Since SPIR-V 1.4 an entry point lists all variables outside functions that it uses.
-    fn add_to_interface(&mut self, id: u32) {
-        let entry = self.head.iter_mut().find(|instruction| instruction.class.opcode == Op::EntryPoint);
-        if let Some(entry) = entry {
-            entry.operands.push(Operand::IdRef(id));
-        }
-    }
-
-    /// Makes a variable of the invocation's own of the mailbox. Its type loses the layout, which such a variable
-    /// must not have.
-    fn make_private(&mut self, pointer: u32) -> Result<()> {
-        let (mailbox, word) = (self.mailbox, self.word);
-        let class = |class| Operand::StorageClass(class);
-        let mut structure = None;
-        for instruction in &mut self.globals {
-            if instruction.result_id == Some(pointer) {
-                instruction.operands[0] = class(StorageClass::Private);
-                structure = instruction.operands.get(1).and_then(Operand::id_ref_any);
-            } else if instruction.result_id == Some(mailbox) {
-                instruction.operands[0] = class(StorageClass::Private);
-            }
-        }
-        let structure = structure.ok_or("its mailbox has no type")?;
-        self.annotations.retain(|decoration| {
-            let target = decoration.operands.first().and_then(Operand::id_ref_any);
-            target != Some(mailbox) && target != Some(structure)
-        });
-        self.word_pointer =
-            self.find_or_add(Op::TypePointer, None, vec![class(StorageClass::Private), Operand::IdRef(word)]);
-        Ok(())
-    }
-
-    /// Instructions of functions in which the mailbox, `mailbox`, is no buffer any more. `calls`: an add to it is the
-    /// call of a handler, which a handler must not make.
-    fn with_private_mailbox(
-        &self,
-        body: Vec<Instruction>,
-        mailbox: u32,
-        calls: bool,
-    ) -> Result<Vec<Instruction>> {
-        let mut words = HashSet::new();
-        let mut out = Vec::with_capacity(body.len());
-        for mut instruction in body {
-            let names = |id: u32| instruction.operands.iter().any(|o| o.id_ref_any() == Some(id));
-            let first = instruction.operands.first().and_then(Operand::id_ref_any);
-            let of_word = first.is_some_and(|id| words.contains(&id));
-            match instruction.class.opcode {
-                Op::AccessChain | Op::InBoundsAccessChain if first == Some(mailbox) => {
-                    words.extend(instruction.result_id);
-                    instruction.result_type = Some(self.word_pointer);
-                }
-                // What follows the pointer, and in a store the value, is for memory that others see.
-                Op::Load if of_word => instruction.operands.truncate(1),
-                Op::Store if of_word => instruction.operands.truncate(2),
-                Op::AtomicIAdd if of_word && calls => {
-                    let callee = vec![Operand::IdRef(self.dispatch)];
-                    let of = Some(self.void);
-                    instruction = Instruction::new(Op::FunctionCall, of, instruction.result_id, callee);
-                }
-                _ if names(mailbox)
-                    || instruction
-                        .operands
-                        .iter()
-                        .any(|o| o.id_ref_any().is_some_and(|id| words.contains(&id))) =>
-                {
-                    let op = instruction.class.opname;
-                    return Err(format!(
-                        "Op{op} takes the mailbox; only its words may be loaded and stored, one by one: use argument() \
-                         and the macros of handler.glsl"
-                    ));
-                }
-                _ => {}
-            }
-            out.push(instruction);
-        }
-        Ok(out)
-    }
-
     /// Adds the functions of a handler; returns the one to be called.
     fn add(&mut self, handler: &Handler<'_>, version: u32) -> Result<u32> {
         let parsed = parse(handler.code)?;
@@ -405,165 +229,6 @@ impl Linker {
         map.get(&main).copied().ok_or_else(|| format!("its entry point %{main} is no function"))
     }
 
-    /// What can be told without looking closer; the id of `main`.
-    fn check(&self, outside: &[Instruction], body: &[Instruction]) -> Result<u32> {
-        let mut main = None;
-        for instruction in outside {
-            match (instruction.class.opcode, &instruction.operands[..]) {
-                (Op::Capability, [Operand::Capability(capability)])
-                    if !self.capabilities.contains(&(*capability as u32)) =>
-                {
-                    return Err(format!(
-                        "asks for the capability {capability:?}, which the kernel has not enabled; do without"
-                    ));
-                }
-                (
-                    Op::EntryPoint,
-                    [Operand::ExecutionModel(ExecutionModel::GLCompute), Operand::IdRef(id), ..],
-                ) if main.is_none() => {
-                    main = Some(*id);
-                }
-                (Op::EntryPoint, _) => {
-                    return Err("has another entry point than one of a compute shader; take it out".into());
-                }
-                _ => {}
-            }
-        }
-        for instruction in body {
-            if matches!(instruction.class.opcode, Op::ControlBarrier) {
-                return Err(
-                    "has a barrier, at which lanes that do not call it never arrive; take it out".into()
-                );
-            }
-        }
-        acyclic(body)?;
-        main.ok_or_else(|| "has no entry point; LANE_HANDLER makes one".into())
-    }
-
-    /// The kernel's id for one of the handler's.
-    fn resolve(&mut self, from: &Globals, map: &mut HashMap<u32, u32>, id: u32, depth: u32) -> Result<u32> {
-        if let Some(known) = map.get(&id) {
-            return Ok(*known);
-        }
-        let mut instruction = from
-            .defined
-            .get(&id)
-            .ok_or_else(|| format!("%{id} is not defined; the module is malformed"))?
-            .clone();
-        if depth > DEEPEST {
-            return Err(format!("%{id} is nested more than {DEEPEST} deep, or contains itself"));
-        }
-        if let (Op::ExtInstImport, [Operand::LiteralString(name)]) =
-            (instruction.class.opcode, &instruction.operands[..])
-        {
-            let set = self.sets.get(name).copied();
-            let set = set.ok_or_else(|| format!("imports {name}, which the kernel does not; do without"))?;
-            map.insert(id, set);
-            return Ok(set);
-        }
-        if let Some(of) = &mut instruction.result_type {
-            *of = self.resolve(from, map, *of, depth + 1)?;
-        }
-        for operand in instruction.operands.iter_mut().filter_map(Operand::id_ref_any_mut) {
-            *operand = self.resolve(from, map, *operand, depth + 1)?;
-        }
-        instruction.result_id = None;
-        let ours = match (instruction.class.opcode, &instruction.operands[..]) {
-            (Op::Variable, [Operand::StorageClass(class), ..]) => {
-                self.variable(from, id, *class, &instruction)?
-            }
-            _ => self.declare(instruction, from.decorations.get(&id).cloned().unwrap_or_default()),
-        };
-        map.insert(id, ours);
-        Ok(ours)
-    }
-
-    fn variable(
-        &mut self,
-        from: &Globals,
-        id: u32,
-        class: StorageClass,
-        variable: &Instruction,
-    ) -> Result<u32> {
-        let decorations = from.decorations.get(&id).cloned().unwrap_or_default();
-        match class {
-            StorageClass::Private => Ok(self.declare(variable.clone(), BTreeSet::new())),
-            StorageClass::Input => Ok(self.declare(variable.clone(), decorations)),
-            StorageClass::PushConstant => {
-                self.known.get(&key(variable, Some(&decorations))).copied().ok_or_else(|| {
-                    "has push constants of its own; the kernel's are those of memory.glsl".to_owned()
-                })
-            }
-            StorageClass::StorageBuffer => {
-                let place = from.binding(id).ok_or_else(|| format!("%{id} is a buffer without a binding"))?;
-                let (set, binding) = place;
-                let there = self.buffers.get(&place).ok_or_else(|| {
-                    format!(
-                        "binds set {set}, binding {binding}, which the kernel does not; reach other memory by its \
-                         handle: see memory.glsl"
-                    )
-                })?;
-                let same = there.iter().find(|(of, _)| Some(*of) == variable.result_type);
-                same.map(|(_, id)| *id).ok_or_else(|| {
-                    format!(
-                        "declares set {set}, binding {binding} otherwise than the kernel does; take the declaration of \
-                         memory.glsl"
-                    )
-                })
-            }
-            class => {
-                Err(format!("has a variable of class {class:?}, which handlers are not given; do without"))
-            }
-        }
-    }
-
-    /// The function that calls the handler of the mailbox's opcode; for others it leaves the mailbox as it is.
-    fn dispatch(&mut self, calls: &BTreeMap<u32, u32>) {
-        let index = self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(MAILBOX_OP)]);
-        let [label, pointer, opcode, end] = [(); 4].map(|()| self.fresh());
-        let blocks: Vec<_> =
-            calls.iter().map(|(op, function)| (*op, *function, self.fresh(), self.fresh())).collect();
-        let id = Operand::IdRef;
-        let mut switch = vec![id(opcode), id(end)];
-        switch.extend(blocks.iter().flat_map(|(op, _, block, _)| [Operand::LiteralBit32(*op), id(*block)]));
-        let mut body = vec![
-            Instruction::new(
-                Op::Function,
-                Some(self.void),
-                Some(self.dispatch),
-                vec![Operand::FunctionControl(FunctionControl::NONE), id(self.procedure)],
-            ),
-            Instruction::new(Op::Label, None, Some(label), vec![]),
-            Instruction::new(
-                Op::AccessChain,
-                Some(self.word_pointer),
-                Some(pointer),
-                vec![id(self.mailbox), id(index)],
-            ),
-            Instruction::new(Op::Load, Some(self.word), Some(opcode), vec![id(pointer)]),
-            Instruction::new(
-                Op::SelectionMerge,
-                None,
-                None,
-                vec![id(end), Operand::SelectionControl(SelectionControl::NONE)],
-            ),
-            Instruction::new(Op::Switch, None, None, switch),
-        ];
-        for (_, function, block, result) in blocks {
-            body.extend([
-                Instruction::new(Op::Label, None, Some(block), vec![]),
-                Instruction::new(Op::FunctionCall, Some(self.void), Some(result), vec![id(function)]),
-                Instruction::new(Op::Branch, None, None, vec![id(end)]),
-            ]);
-        }
-        body.extend([
-            Instruction::new(Op::Label, None, Some(end), vec![]),
-            Instruction::new(Op::Return, None, None, vec![]),
-            Instruction::new(Op::FunctionEnd, None, None, vec![]),
-        ]);
-        self.functions.extend(body);
-    }
-
     fn assemble(self, version: u32) -> Linked {
         let mut words = vec![MAGIC, version, 0, self.bound, 0];
         let all = [self.head, self.annotations, self.globals, self.functions];
@@ -571,68 +236,6 @@ impl Linker {
         let loops =
             all.iter().flatten().filter(|instruction| instruction.class.opcode == Op::LoopMerge).count();
         Linked { words, loops: loops as u32 }
-    }
-}
-
-fn is_private(instruction: &Instruction) -> bool {
-    matches!(instruction.operands[..], [Operand::StorageClass(StorageClass::Private), ..] if instruction.class.opcode == Op::Variable)
-}
-
-/// The pointer type of the mailbox, and the types of its members.
-fn mailbox_type(globals: &Globals, mailbox: u32) -> Result<(u32, Vec<u32>)> {
-    let wrong = "has another mailbox than the kernel; compile it with the handler.glsl of this version";
-    let pointer = globals.defined.get(&mailbox).and_then(|variable| variable.result_type).ok_or(wrong)?;
-    let structure = globals.defined.get(&pointer).and_then(|pointer| pointer.operands.get(1)?.id_ref_any());
-    let structure = structure.and_then(|id| globals.defined.get(&id)).ok_or(wrong)?;
-    let members: Vec<u32> = structure.operands.iter().filter_map(Operand::id_ref_any).collect();
-    let words = members.iter().all(|of| {
-        let of = globals.defined.get(of).map(|of| (of.class.opcode, &of.operands[..]));
-        matches!(of, Some((Op::TypeInt, [Operand::LiteralBit32(32), Operand::LiteralBit32(0)])))
-    });
-    if structure.class.opcode == Op::TypeStruct && words && members.len() == MAILBOX_WORDS {
-        Ok((pointer, members))
-    } else {
-        Err(wrong.to_owned())
-    }
-}
-
-/// Members of the mailbox.
-const MAILBOX_WORDS: usize = 13;
-
-/// Refuses functions that call themselves, by way of others too (Kahn, 1962).
-fn acyclic(body: &[Instruction]) -> Result<()> {
-    let mut callers: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut waits: HashMap<u32, usize> = HashMap::new();
-    let mut within = 0;
-    for instruction in body {
-        match (instruction.class.opcode, &instruction.operands[..]) {
-            (Op::Function, _) => {
-                within = instruction.result_id.unwrap_or_default();
-                waits.entry(within).or_default();
-            }
-            (Op::FunctionCall, [Operand::IdRef(callee), ..]) => {
-                callers.entry(*callee).or_default().push(within);
-                *waits.entry(within).or_default() += 1;
-            }
-            _ => {}
-        }
-    }
-    let mut ready: Vec<u32> =
-        waits.iter().filter(|(_, calls)| **calls == 0).map(|(function, _)| *function).collect();
-    let mut done = 0;
-    while let Some(function) = ready.pop() {
-        done += 1;
-        for caller in callers.remove(&function).unwrap_or_default() {
-            if let Some(calls) = waits.get_mut(&caller) {
-                *calls -= 1;
-                ready.extend((*calls == 0).then_some(caller));
-            }
-        }
-    }
-    if done == waits.len() {
-        Ok(())
-    } else {
-        Err("has a function that calls itself; shaders have no recursion".into())
     }
 }
 
