@@ -250,7 +250,7 @@ const uint FLAG_STORAGE = 2u;
 const uint LANE_CLAIM_COST = 12800u;
 const uint FAMILY_CLAIM_COST = 6144u;
 const uint HANDLER_TURNS = 256u;
-const uint HANDLER_CLAIM_COST = 5888u;
+const uint PACKED_TURNS = 53u;
 
 // binding
 const uint BIND_CONTROL = 0u;

@@ -144,6 +144,10 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
         }
         more = some_copies && subgroupAny(i < n);
         charge(EXECUTE_TURN);
+#ifdef WITH_HANDLERS
+        // The last looks of the handlers' loops. Those of the first turn were charged by the pass.
+        if (more) charge(LOOPS);
+#endif
     }
     return o;
 }

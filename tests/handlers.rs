@@ -129,3 +129,32 @@ fn what_cannot_be_is_refused() {
         assert!(matches!(error, RuntimeError::NotWithHandlers(name) if name == what), "{error}");
     }
 }
+
+/// lavapipe 22.3 ends loops silently, and counts each that it comes by, entered or not: with many handlers' loops in
+/// the loop over the operations of packed slots, results would be wrong.
+#[test]
+fn loops_of_many_handlers_stay_within_the_budget() {
+    const MANY: u32 = 120;
+    for mode in MODES {
+        let all_of_them = (GCD..GCD + MANY).fold(builder(mode).workers(1), |builder, opcode| {
+            // SAFETY: as above.
+            unsafe { builder.handler(format!("gcd {opcode}"), opcode, code("handler_gcd")) }
+        });
+        let runtime = all_of_them.build().expect("a runtime");
+        let add = ringfence::descriptor::BuiltinOpcode::AtomicAdd;
+        // Operations that no handler is called for, as many as a packed slot takes, and one for which one is.
+        let mut ops = vec![PackedOpDescriptor::new(add, &[1, OBSERVABLE_BASE])];
+        ops.extend((0..14).map(|_| PackedOpDescriptor::new(ringfence::descriptor::BuiltinOpcode::Nop, &[])));
+        ops.push(PackedOpDescriptor::new(SlotOpcode::Custom(GCD + MANY - 1), &[12]));
+        let count = ops.len() as u64;
+        let packed = SlotDescriptor::packed(ops);
+        for _ in 0..20 {
+            for ended in all(&runtime, (0..200).map(|_| packed.clone())) {
+                assert_eq!(ended, Outcome::Done(count), "{mode}");
+            }
+            assert_eq!(all(&runtime, [slot(GCD + 77, &[91, 35])]), [Outcome::Done(7)], "{mode}");
+        }
+        assert_eq!(runtime.control().expect("a readback")[OBSERVABLE_BASE as usize], 4000, "{mode}");
+    }
+    assert_silent();
+}

@@ -1,4 +1,4 @@
-// GCD: the greatest common divisor of a0 and a1, by Euclid's algorithm. Twin: tests/kernel_link.rs.
+// GCD: the greatest common divisor of a0 and a1, by Euclid's algorithm. Twin: tests/handlers.rs.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "handler.glsl"

@@ -2,7 +2,7 @@
 
 use super::{Module, module};
 use crate::protocol::abi::{
-    live::FAMILY_CLAIM_COST, live::HANDLER_CLAIM_COST, live::LANE_CLAIM_COST, opcode::*,
+    live::FAMILY_CLAIM_COST, live::HANDLER_TURNS, live::LANE_CLAIM_COST, live::PACKED_TURNS, opcode::*,
     range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
 };
 
@@ -73,8 +73,9 @@ pub(crate) fn smallest(opcodes: &[u32], int64: bool, tenants: bool) -> Option<&'
         .find(|module| int64 || !module.needs_int64())
 }
 
-/// Loop turns that the dearest claim of a module can cost; the kernel's `RESERVE`.
-pub(crate) fn claim_cost(module: &Module) -> u32 {
+/// Loop turns that the dearest claim of a module can cost, which has `loops` with what is linked into it; the kernel's
+/// `RESERVE`.
+pub(crate) fn claim_cost(module: &Module, loops: u32) -> u32 {
     let families = MODULES
         .iter()
         .chain(SHARED_MODULES)
@@ -83,8 +84,12 @@ pub(crate) fn claim_cost(module: &Module) -> u32 {
     // Families come on top of whatever the claim executes.
     let unfolds = families.clone().any(|family| family.opcodes.contains(&OP_UNFOLD));
     let executes = families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max);
-    let handlers = if module.name == "handlers" { HANDLER_CLAIM_COST } else { 0 };
-    executes + handlers + if unfolds { FAMILY_CLAIM_COST } else { 0 }
+    let handlers = if module.name == "handlers" {
+        PACKED_TURNS.saturating_mul(HANDLER_TURNS.saturating_add(loops))
+    } else {
+        0
+    };
+    handlers.saturating_add(executes + if unfolds { FAMILY_CLAIM_COST } else { 0 })
 }
 
 /// A whole subgroup works on one slot of this opcode.
@@ -119,7 +124,10 @@ mod tests {
             assert_eq!(with.name.trim_end_matches("64"), name, "{opcodes:x?}");
             assert_eq!(with.needs_int64(), with.name.ends_with("64"), "{opcodes:x?}");
             for (_, families) in MODULES.iter().filter(|(module, _)| *module == name) {
-                assert!(families.iter().all(|family| family.claim_cost <= claim_cost(taken)), "{name}");
+                assert!(
+                    families.iter().all(|family| family.claim_cost <= claim_cost(taken, taken.loops)),
+                    "{name}"
+                );
             }
         }
     }

@@ -111,6 +111,11 @@ impl Linker {
     ) -> Result<u32> {
         let decorations = from.decorations.get(&id).cloned().unwrap_or_default();
         match class {
+            // Set once for an invocation, which calls the handler many times.
+            StorageClass::Private if variable.operands.len() > 1 => {
+                Err("has a variable with an initial value outside functions; set it when the handler begins"
+                    .into())
+            }
             StorageClass::Private => Ok(self.declare(variable.clone(), BTreeSet::new())),
             StorageClass::Input => Ok(self.declare(variable.clone(), decorations)),
             StorageClass::PushConstant => {

@@ -26,6 +26,8 @@ impl Linker {
             }
         }
         let structure = structure.ok_or("its mailbox has no type")?;
+        // What a handler declares like them is a buffer.
+        self.known.retain(|_, id| ![pointer, structure, mailbox].contains(id));
         self.annotations.retain(|decoration| {
             let target = decoration.operands.first().and_then(Operand::id_ref_any);
             target != Some(mailbox) && target != Some(structure)
