@@ -250,6 +250,10 @@ const uint FLAG_STORAGE = 2u;
 const uint LANE_CLAIM_COST = 12800u;
 const uint FAMILY_CLAIM_COST = 6144u;
 const uint HANDLER_TURNS = 256u;
+const uint HANDLER_CONTRACT = 1u;
+const uint HANDLER_LANE = 1u;
+const uint HANDLER_WIDE = 2u;
+const uint HANDLER_LEAVES = 257u;
 const uint PACKED_TURNS = 53u;
 
 // binding

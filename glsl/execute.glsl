@@ -20,27 +20,47 @@
 // Operations of users, which are none of the sixteen around PRINTF; those that no handler was linked for stay unknown.
 bool is_user_op(uint op) { return op > OP_BATCH_FENCE && op < SYSTEM_MASK && (op >> 4) != OP_PRINTF >> 4; }
 
-Outcome call_handler(uint op, uint slot, uvec4 a) {
+
+// `inner`: an operation of a packed slot.
+Outcome call_handler(uint op, uint slot, uvec4 a, bool inner) {
     mailbox.op = op;
     mailbox.slot = slot;
+    mailbox.inner = inner ? 1 : 0;
     mailbox.a0 = a.x;
     mailbox.a1 = a.y;
     mailbox.a2 = a.z;
     mailbox.a3 = a.w;
     mailbox.window_begin = window_begin();
     mailbox.window_end = window_end();
+#ifdef WITH_TENANTS
+    mailbox.tenant = tenant;
+#else
+    mailbox.tenant = 0;
+#endif
     mailbox.fault = FAULT_UNKNOWN_OPCODE;
     mailbox.detail = 0;
     mailbox.lo = 0;
     mailbox.hi = 0;
     atomicAdd(mailbox.call, 1);
-    return Outcome(mailbox.fault, mailbox.detail, mailbox.lo, mailbox.hi);
+    // Fault codes have 8 bits, and above them there is but one thing that it may say, if it is wide.
+    uint fault = mailbox.fault;
+    if (mailbox.wide == 0 || fault != HANDLER_LEAVES) fault &= 0xFF;
+    return Outcome(fault, mailbox.detail & 0xFFFF, mailbox.lo, mailbox.hi);
 }
+
+bool is_wide_handler(uint op) {
+    mailbox.op = op;
+    mailbox.x0 = 0;
+    atomicAdd(mailbox.widths, 1);
+    return mailbox.x0 != 0;
+}
+#else
+bool is_user_op(uint op) { return false; }
 #endif
 
 // One operation of a lane. All lanes call it; those without one pass `mine` false. `copies` says that some
-// lane may copy.
-Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies) {
+// lane may copy, `inner` that the lane's slot is packed.
+Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies, bool inner) {
     Outcome o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
 #ifdef WITH_TENANTS
     // Of operations inside packed slots only this one knows.
@@ -66,7 +86,7 @@ Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies) {
     }
 #ifdef WITH_HANDLERS
     if (subgroupAny(mine && is_user_op(op))) {
-        if (mine && is_user_op(op)) o = call_handler(op, slot, a);
+        if (mine && is_user_op(op)) o = call_handler(op, slot, a, inner);
         charge(HANDLER_TURNS);
     }
 #endif
@@ -88,6 +108,7 @@ const uint HAS_MARKS = 32;    // fences and SHUTDOWN
 const uint HAS_BATCHES = 64; // slots of batches
 const uint HAS_PARENTS = 128; // slots that publish others
 const uint HAS_PENDING = 256; // slots of tenants that go on
+const uint HAS_ABANDONED = 512; // a wide slot that gave way and does not go on
 
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.
@@ -126,7 +147,7 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
             bool copies = turns && op == OP_MEMCPY && a.z != 0;
             if (subgroupAny(turns && !copies)) turns = turns && !copies;
         }
-        Outcome ended = execute_op(turns, op, slot, a, some_copies);
+        Outcome ended = execute_op(turns, op, slot, a, some_copies, packed);
         if (some_packed) {
             collect_executions(packed && turns && ended.fault == 0, op);
             add_collected();

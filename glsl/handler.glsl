@@ -1,50 +1,127 @@
-// The contract of handlers: what an operation of a user's sees, and how it ends. A handler is a function that takes nothing
-// and returns an Outcome, and stands in a compute shader of its own:
+// The contract of handlers: what an operation of a user's sees, and how it ends. A handler is a function that takes
+// nothing and returns an Outcome, and stands in a compute shader of its own, with its opcode:
 //
 //     #version 460
 //     #extension GL_GOOGLE_include_directive : require
 //     #include "handler.glsl"
+//     #pragma ringfence twice(x: u32)
 //     Outcome twice() { return done(2 * argument(0)); }
-//     LANE_HANDLER(twice)
+//     LANE_HANDLER(8, twice)
 //
-// It may be called by some lanes of a subgroup only, side by side with others' operations, so it must not use barriers,
-// nor operations of the subgroup whose outcome depends on lanes that do not call it. Its loops must not make more
-// than HANDLER_TURNS turns in all, each turn of a lane counted; they are to be left by all lanes together
-// (`while (subgroupAny(more)) { if (more) ... }`), since two drivers get values wrong that are made in a loop which lanes
-// leave at different turns (DESIGN fact 21). It has no memory of its own beyond its call.
+// The pragma names it and its arguments for people and for the wrappers in Rust; compilers ignore it.
+//
+// A lane handler works on a slot, or on an operation of a packed slot, for each lane. It may be called by some lanes
+// of a subgroup only, side by side with others' operations, so it must not use operations of the subgroup whose outcome
+// depends on lanes that do not call it. Its loops must not make more than HANDLER_TURNS turns in all: a turn that all
+// lanes make together counts once, another once for each lane, and each with one more for every loop inside.
+//
+// A wide handler works on one slot with a whole subgroup: all lanes call it, and all must take the same way through it.
+// It may run for as long as it likes, if it asks step() at least every HANDLER_TURNS turns, and then once a microsecond
+// or so, whether to go on; where it is not to, it saves what it has, and leaves by give_way(). Some worker calls it again
+// later: goes_on() is true then, and what it saved is there.
+//
+// Loops are to be left by all lanes together (`while (subgroupAny(more)) { if (more) ... }`), since two drivers get
+// values wrong that are made in a loop which lanes leave at different turns (DESIGN fact 21). A handler must not use
+// barriers; lanes that do not call it would never arrive. Variables outside functions do not last from one call to the
+// next.
 #ifndef HANDLER_GLSL
 #define HANDLER_GLSL
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_vote : require
+#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 #pragma use_vulkan_memory_model
 
 #define WITH_MAILBOX
 #include "memory.glsl"
+#include "range.glsl"
 
 layout(local_size_x_id = 0) in;
 
-// Argument 0 to 3; what the slot, or the operation of a packed slot, does not have is 0.
-uint argument(uint i) { return i == 0 ? mailbox.a0 : i == 1 ? mailbox.a1 : i == 2 ? mailbox.a2 : mailbox.a3; }
+// Argument 0 to 11 of a slot; of an operation in a packed slot 0 to 3. What it does not have is 0.
+uint argument(uint i) {
+    if (i == 0) return mailbox.a0;
+    if (i == 1) return mailbox.a1;
+    if (i == 2) return mailbox.a2;
+    if (i == 3) return mailbox.a3;
+    return mailbox.inner == 0 && i < ARGS_PER_SLOT ? slots[mailbox.slot * SLOT_WORDS + ARG0_WORD + i] : 0;
+}
 
-// The operation's opcode.
+// The operation's opcode; its tenant, and its level.
 uint opcode() { return mailbox.op; }
+uint tenant_id() { return mailbox.tenant; }
+uint level() { return mailbox.level; }
 
-// A fault, with a code from FAULT_USER_BASE on.
-Outcome user_fault(uint code, uint detail) { return Outcome(code, detail & 0xFFFF, 0, 0); }
+// A fault, with a code from FAULT_USER_BASE to FAULT_USER_LAST.
+Outcome user_fault(uint code, uint detail) {
+    return Outcome(clamp(code, FAULT_USER_BASE, FAULT_USER_LAST), detail & 0xFFFF, 0, 0);
+}
 
 // The operation is well, with 64 bits.
 Outcome done_long(uint lo, uint hi) { return Outcome(0, 0, lo, hi); }
 
-#define LANE_HANDLER(f)               \
-    void main() {                     \
-        Outcome ended = f();          \
-        mailbox.fault = ended.fault;  \
+// A record in the debug log of the slot's tenant: a format's id and what it is given. Returns how many were written. A
+// wide handler lets one lane call it.
+uint print(uint format, uint a, uint b, uint c) {
+    mailbox.x0 = format;
+    mailbox.x1 = a;
+    mailbox.x2 = b;
+    mailbox.x3 = c;
+    atomicAdd(mailbox.print, 1);
+    return mailbox.x0;
+}
+
+// Of wide handlers only, from here on.
+
+// Whether to go on, after `turns` turns since the last call, or since it began; the same for all lanes.
+bool step(uint turns) {
+    mailbox.x0 = turns;
+    atomicAdd(mailbox.step, 1);
+    return subgroupBroadcastFirst(mailbox.x0) == 0;
+}
+
+// It gave way before.
+bool goes_on() { return mailbox.again != 0; }
+
+// SAVE_WORDS words for all lanes, which have the same, and as many for each lane. They are undefined until it saves them.
+void save(uint i, uint value) {
+    if (gl_SubgroupInvocationID == 0) state[mailbox.area + i] = value;
+}
+uint saved(uint i) { return subgroupBroadcastFirst(state[mailbox.area + i]); }
+void save_lane(uint i, uint value) { state[mailbox.area + SAVE_WORDS * (1 + gl_SubgroupInvocationID) + i] = value; }
+uint saved_lane(uint i) { return state[mailbox.area + SAVE_WORDS * (1 + gl_SubgroupInvocationID) + i]; }
+
+// It is to be called again, after step() was false. If the slot was cancelled, it is not.
+Outcome give_way() { return Outcome(HANDLER_LEAVES, 0, 0, 0); }
+
+#define HANDLER_ENDS(f)                \
+    {                                  \
+        Outcome ended = f();           \
+        mailbox.fault = ended.fault;   \
         mailbox.detail = ended.detail; \
-        mailbox.lo = ended.lo;        \
-        mailbox.hi = ended.hi;        \
+        mailbox.lo = ended.lo;         \
+        mailbox.hi = ended.hi;         \
+    }
+
+#define LANE_HANDLER(code, f)                \
+    void main() {                            \
+        mailbox.contract = HANDLER_CONTRACT; \
+        mailbox.opcode = code;               \
+        mailbox.width = HANDLER_LANE;        \
+        HANDLER_ENDS(f)                      \
+    }
+
+// In packed slots it is an unknown opcode.
+#define WIDE_HANDLER(code, f)                \
+    void main() {                            \
+        mailbox.contract = HANDLER_CONTRACT; \
+        mailbox.opcode = code;               \
+        mailbox.width = HANDLER_WIDE;        \
+        if (mailbox.wide != 0) HANDLER_ENDS(f) \
     }
 
 #endif

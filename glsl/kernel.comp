@@ -24,7 +24,7 @@ layout(local_size_x_id = 0) in;
 #include "queue.glsl"
 #include "execute.glsl"
 
-#if defined(WITH_SCAN) || defined(WITH_RANGE)
+#if defined(WITH_SCAN) || defined(WITH_RANGE) || defined(WITH_HANDLERS)
 #define WITH_WIDE
 #endif
 
@@ -43,14 +43,17 @@ const uint FAMILIES = FAMILY_CLAIM_COST;
 #else
 const uint FAMILIES = 0;
 #endif
-#if defined(WITH_SCAN)
-const uint RESERVE = max(LANE_CLAIM_COST, SCAN_CLAIM_COST) + FAMILIES;
-#elif defined(WITH_RANGE)
-const uint RESERVE = max(LANE_CLAIM_COST, RANGE_CLAIM_COST) + FAMILIES;
-#elif defined(WITH_HANDLERS)
-const uint RESERVE = LANE_CLAIM_COST + PACKED_TURNS * (HANDLER_TURNS + LOOPS);
+#ifdef WITH_HANDLERS
+const uint LANES = LANE_CLAIM_COST + PACKED_TURNS * (HANDLER_TURNS + LOOPS);
 #else
-const uint RESERVE = LANE_CLAIM_COST;
+const uint LANES = LANE_CLAIM_COST;
+#endif
+#if defined(WITH_SCAN)
+const uint RESERVE = (LANES > SCAN_CLAIM_COST ? LANES : SCAN_CLAIM_COST) + FAMILIES;
+#elif defined(WITH_RANGE)
+const uint RESERVE = (LANES > RANGE_CLAIM_COST ? LANES : RANGE_CLAIM_COST) + FAMILIES;
+#else
+const uint RESERVE = LANES + FAMILIES;
 #endif
 
 #include "claim.glsl"
@@ -172,7 +175,9 @@ void serve(Claim c, uint level, bool again) {
     bool wide = false;
     bool transfers = false;
 #ifdef WITH_WIDE
-    wide = lanes && is_wide_op(op) && (entry & ENTRY_WIDE) != 0;
+    wide = lanes && (entry & ENTRY_WIDE) != 0 && (is_wide_op(op) || is_user_op(op));
+    // It gave way, and is not to go on.
+    bool abandons = mine && again && (entry & ENTRY_WIDE) != 0 && !wide;
 #endif
 #ifdef WITH_IO
     transfers = lanes && is_transfer(op);
@@ -188,6 +193,9 @@ void serve(Claim c, uint level, bool again) {
                (transfers ? HAS_TRANSFERS : 0) |
                (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
                (mine && batch != 0 ? HAS_BATCHES : 0);
+#ifdef WITH_WIDE
+    has |= abandons ? HAS_ABANDONED : 0;
+#endif
 #ifdef WITH_CHILDREN
     has |= parent ? HAS_PARENTS : 0;
 #endif
@@ -203,6 +211,10 @@ void serve(Claim c, uint level, bool again) {
     if ((has & HAS_WIDE) != 0) {
         Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again));
         if (wide) o = ended;
+    }
+    if ((has & HAS_ABANDONED) != 0) {
+        uint area = area_of(subgroupBroadcastFirst(slot));
+        if (area != NO_AREA) give_area_back(area);
     }
 #endif
 #ifdef WITH_IO

@@ -64,6 +64,11 @@ bool in_observables(uint observable) {
 // A registered table or arena, by its address.
 layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate buffer Words { uint at[]; };
 
+// Whether a tenant may use a resource. Behind the records there is a bit for each tenant, where there are several.
+bool in_tenant_set(uint place, uint t) {
+    return (resources[MAX_RESOURCES + TENANT_SET_VECTORS * place + (t >> 7)][t >> 5 & 3] >> (t & 31) & 1) != 0;
+}
+
 // The record that a lane's handle names: address, words, generation | rights. No words and no rights where
 // there is none, or it is another generation's: the handle outlived what it named, and its place was lent
 // anew; or it is not for the lane's tenant. A handle is an index below MAX_RESOURCES plus that many times the generation.
@@ -72,9 +77,9 @@ uvec4 lane_record_of(uint handle) {
     uvec4 record = resources[place];
     bool granted = (record.w ^ handle) < MAX_RESOURCES;
 #ifdef WITH_TENANTS
-    // Behind the records: for each a bit for each tenant that may use it.
-    uint word = tenant >> 5;
-    granted = granted && (resources[MAX_RESOURCES + TENANT_SET_VECTORS * place + (word >> 2)][word & 3] >> (tenant & 31) & 1) != 0;
+    granted = granted && in_tenant_set(place, tenant);
+#elif defined(WITH_MAILBOX)
+    if (push.tenants > 1) granted = granted && in_tenant_set(place, mailbox.tenant);
 #endif
     return granted ? record : uvec4(0);
 }

@@ -43,13 +43,12 @@ void give_area_back(uint area) {
         atomicAnd(state[STATE_SAVES + area / 32], ~(1u << (area & 31)), SCOPE, 0, gl_SemanticsRelaxed);
 }
 
-// How an operation is to go on after a step.
+// How an operation is to go on after a step, by the same answer for all lanes.
 const uint GO_ON = 0;
-const uint GIVE_WAY = 1; // `area` is its own
-const uint END = 2;      // it was cancelled
+const uint GIVE_WAY = 1;
+const uint END = 2; // it was cancelled
 
-uint after_step(uint slot, out uint area) {
-    area = NO_AREA;
+uint next_step(uint slot) {
     bool told = load_relaxed_submission(COMMAND_RUN) == 0;
     bool higher = in_levels(gl_SubgroupInvocationID) && gl_SubgroupInvocationID < executed_level;
 #ifdef WITH_TENANTS
@@ -61,21 +60,27 @@ uint after_step(uint slot, out uint area) {
     higher = higher || (there && (((word >> ANNOUNCE_LEVEL_SHIFT) & 7) < executed_level ||
                                   gl_SubgroupInvocationID == gl_SubgroupSize - 1));
 #endif
-    uint next = GO_ON;
     bool cancelled = false;
     if ((load_relaxed_submission(COMMAND_LEVELS) & LEVELS_CANCEL) != 0) cancelled = load_relaxed_submission(cancel_word(root_of(slot))) != 0;
-    if (subgroupBroadcastFirst(cancelled)) {
-        next = END;
-    } else if (subgroupAny(higher || told)) {
+    return subgroupBroadcastFirst(cancelled) ? END : subgroupAny(higher || told) ? GIVE_WAY : GO_ON;
+}
+
+// The slot's area, for when it is taken up again; the first lane writes it.
+void leave_with(uint slot, uint area) {
+    if (gl_SubgroupInvocationID == 0) {
+        state[saved_word(slot, 0)] = area;
+        slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_YIELD;
+    }
+}
+
+uint after_step(uint slot, out uint area) {
+    area = NO_AREA;
+    uint next = next_step(slot);
+    if (next == GIVE_WAY) {
         if (gl_SubgroupInvocationID == 0) area = take_area();
         area = subgroupBroadcastFirst(area);
-        if (area != NO_AREA) {
-            next = GIVE_WAY;
-            if (gl_SubgroupInvocationID == 0) {
-                state[saved_word(slot, 0)] = area;
-                slots[slot * SLOT_WORDS + STATUS_WORD] = STATUS_YIELD;
-            }
-        }
+        if (area != NO_AREA) leave_with(slot, area);
+        else next = GO_ON;
     }
     return next;
 }

@@ -12,6 +12,40 @@
 #include "op/copy_range.glsl"
 #endif
 
+#ifdef WITH_HANDLERS
+// Calls the handler of a slot, with all lanes. It has an area from when it begins, so that it can always give way; where
+// there is none, it does not begin yet.
+Outcome call_wide(uint op, uint slot, bool again) {
+    uint area = NO_AREA;
+    if (again) area = area_of(slot);
+    again = area != NO_AREA;
+    if (!again) {
+        if (gl_SubgroupInvocationID == 0) area = take_area();
+        area = subgroupBroadcastFirst(area);
+    }
+    Outcome o = Outcome(PENDING_READY, 0, 0, 0);
+    if (area != NO_AREA) {
+        uint base = slot * SLOT_WORDS + ARG0_WORD;
+        uvec4 a = uvec4(slots[base], slots[base + 1], slots[base + 2], slots[base + 3]);
+        mailbox.wide = 1;
+        mailbox.again = again ? 1 : 0;
+        mailbox.level = executed_level;
+        mailbox.budget = budget;
+        mailbox.area = save_word(area);
+        o = call_handler(op, slot, a, false);
+        budget = subgroupBroadcastFirst(mailbox.budget);
+        o = Outcome(subgroupBroadcastFirst(o.fault), subgroupBroadcastFirst(o.detail), subgroupBroadcastFirst(o.lo),
+                    subgroupBroadcastFirst(o.hi));
+        mailbox.wide = 0;
+        if (o.fault != PENDING_READY) give_area_back(area);
+    }
+    if (o.fault == PENDING_READY) leave_with(slot, area);
+    // Up to the first step, and after the last.
+    charge(HANDLER_TURNS);
+    return o;
+}
+#endif
+
 bool is_wide_op(uint op) {
     bool wide = false;
 #ifdef WITH_SCAN
@@ -23,17 +57,20 @@ bool is_wide_op(uint op) {
     return wide;
 }
 
-// Executes the first lane's slot, for which is_wide_op() holds, by all lanes together; `again`: it gave way before.
+// Executes the first lane's slot, which was published as wide, by all lanes together; `again`: it gave way before.
 Outcome execute_wide(uint op, uint slot, bool again) {
     slot = subgroupBroadcastFirst(slot);
-#ifdef WITH_RANGE
     op = subgroupBroadcastFirst(op);
+#ifdef WITH_RANGE
     if (op == OP_CRC32C) return op_crc32c(slot, again);
     if (op == OP_SUM_WORDS) return op_sum_words(slot, again);
     if (op == OP_COPY_RANGE) return op_copy_range(slot, again);
 #endif
 #ifdef WITH_SCAN
-    return op_scan(slot, again);
+    if (op == OP_SCAN) return op_scan(slot, again);
+#endif
+#ifdef WITH_HANDLERS
+    return call_wide(op, slot, again);
 #else
     return Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
 #endif

@@ -1,16 +1,16 @@
 //! Handlers linked into the kernel: that the result is a module, and what is refused.
 
+mod support;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use ringfence::kernel::{Handler, LinkError, Linked, link, module};
+use ringfence::kernel::{Kernel, LinkError, Linked, Width, module, operations_of};
+use support::handlers::code;
 
-fn code(name: &str) -> &'static [u8] {
-    module(name).expect("embedded").bytes()
-}
-
-fn linked(handlers: &[Handler<'_>]) -> Result<Linked, LinkError> {
-    link(code("handlers"), handlers)
+/// A handler linked into the module `handlers`.
+fn linked(name: &str, code: Vec<u8>) -> Result<Linked, LinkError> {
+    Kernel::builder().spirv(name, code).build()?.link(module("handlers").expect("embedded"))
 }
 
 /// What spirv-val says of it; nothing if it is well.
@@ -30,20 +30,43 @@ fn faults(words: &[u32]) -> String {
 
 #[test]
 fn what_is_linked_is_a_module() {
-    let gcd = Handler { name: "gcd", opcode: 8, code: code("handler_gcd") };
-    let note = Handler { name: "note", opcode: 0x7FFF_FFFF, code: code("handler_note") };
-    let twice = Handler { opcode: 9, ..gcd };
-    for handlers in [&[][..], &[gcd], &[note], &[gcd, note, twice]] {
-        let linked = linked(handlers).expect("they link");
-        assert_eq!(faults(&linked.words), "", "{handlers:?}");
-        let loops = handlers.iter().filter(|handler| handler.name == "gcd").count() as u32;
-        assert_eq!(linked.loops, module("handlers").expect("embedded").loops + loops);
+    for place in ["handlers", "handlers_full", "shared_handlers", "shared_handlers_full"] {
+        let place = module(place).expect("embedded");
+        for handlers in
+            [&[][..], &["gcd"], &["note", "total"], &["say"], &["gcd", "note", "gcd", "total", "say"]]
+        {
+            let kernel = (20..).zip(handlers).fold(Kernel::builder(), |kernel, (opcode, name)| {
+                kernel.spirv(*name, code(name)).opcode(opcode)
+            });
+            let linked = kernel.build().expect("they are well").link(place).expect("they link");
+            assert_eq!(faults(&linked.words), "", "{handlers:?}");
+            let loops = handlers.iter().filter(|name| ["gcd", "total"].contains(name)).count() as u32;
+            assert_eq!(linked.loops, place.loops + loops);
+        }
     }
+}
+
+#[test]
+fn what_handlers_declare_is_read() {
+    let kernel = ["total", "note", "gcd"]
+        .iter()
+        .fold(Kernel::builder(), |kernel, name| kernel.spirv(*name, code(name)))
+        .build()
+        .expect("they link");
+    let told: Vec<_> = kernel.operations().iter().map(|op| (op.opcode, op.width, &op.name[..])).collect();
+    assert_eq!(
+        told,
+        [(8, Width::Lane, "gcd"), (9, Width::Wide, "total"), (0x7FFF_FFFF, Width::Lane, "note")]
+    );
+    let linked = kernel.link(module("handlers").expect("embedded")).expect("they link");
+    assert_eq!(linked.operations, kernel.operations());
+    assert_eq!(operations_of(bytemuck::cast_slice(&linked.words)).expect("a module"), kernel.operations());
 }
 
 /// A module's words, changed by `change`.
 fn changed(name: &str, change: impl FnOnce(&mut Vec<u32>)) -> Vec<u8> {
-    let (words, _) = code(name).as_chunks::<4>();
+    let bytes = code(name);
+    let (words, _) = bytes.as_chunks::<4>();
     let mut words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
     change(&mut words);
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
@@ -66,7 +89,7 @@ fn lines_of_the_source_are_left_out() {
     const LINE: u32 = 8;
     const DECORATE: u32 = 71;
     const LABEL: u32 = 248;
-    let with_lines = changed("handler_note", |words| {
+    let with_lines = changed("note", |words| {
         let id = words[3];
         words[3] += 1;
         let label = places(words, LABEL)[0] + 2;
@@ -77,7 +100,7 @@ fn lines_of_the_source_are_left_out() {
     let bytes: Vec<u32> =
         with_lines.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
     assert_eq!(faults(&bytes), "");
-    let linked = linked(&[Handler { name: "note", opcode: 8, code: &with_lines }]).expect("it links");
+    let linked = linked("note", with_lines).expect("it links");
     assert_eq!(faults(&linked.words), "");
 }
 
@@ -87,7 +110,7 @@ fn what_is_wrong_with_a_handler_is_told() {
     const DECORATE: u32 = 71;
     const BINDING: u32 = 33;
     let rebound = |from: u32, to: u32| {
-        changed("handler_note", |words| {
+        changed("note", |words| {
             for at in places(words, DECORATE) {
                 if words[at + 2] == BINDING && words[at + 3] == from {
                     words[at + 3] = to;
@@ -98,17 +121,13 @@ fn what_is_wrong_with_a_handler_is_told() {
     let cases: [(&str, Vec<u8>, &str); 9] = [
         ("nothing", vec![], "shorter than a SPIR-V header"),
         ("three bytes", vec![3, 2, 35], "cut short"),
-        ("cut short", code("handler_note")[..600].to_vec(), "claims"),
-        ("big-endian", code("handler_note").iter().rev().copied().collect(), "instead of SPIR-V's"),
-        (
-            "a later version",
-            changed("handler_note", |words| words[1] = 0x1_0600),
-            "SPIR-V 1.6, and the kernel 1.5",
-        ),
+        ("cut short", code("note")[..600].to_vec(), "claims"),
+        ("big-endian", code("note").iter().rev().copied().collect(), "instead of SPIR-V's"),
+        ("a later version", changed("note", |words| words[1] = 0x1_0600), "SPIR-V 1.6, and the kernel 1.5"),
         // Int64 instead of Shader.
         (
             "a capability",
-            changed("handler_note", |words| {
+            changed("note", |words| {
                 let at = places(words, CAPABILITY)[0];
                 words[at + 1] = 11;
             }),
@@ -119,15 +138,12 @@ fn what_is_wrong_with_a_handler_is_told() {
         ("no mailbox", rebound(31, 30), "no mailbox"),
     ];
     for (what, code, wanted) in cases {
-        let handler = Handler { name: what, opcode: 8, code: &code };
-        let error = linked(&[handler]).expect_err(what);
+        let error = linked(what, code).expect_err(what);
         assert!(error.problem.contains(wanted) && error.handler == what, "{what}: {error}");
     }
-    let gcd = Handler { name: "gcd", opcode: 8, code: code("handler_gcd") };
-    let error = linked(&[gcd, Handler { name: "again", ..gcd }]).expect_err("one opcode");
-    assert!(error.handler == "again" && error.problem.contains("0x8"), "{error}");
-    let error = link(code("core"), &[gcd]).expect_err("no place");
-    assert!(error.problem.contains("WITH_HANDLERS"), "{error}");
+    let kernel = Kernel::builder().spirv("gcd", code("gcd")).build().expect("it links");
+    let error = kernel.link(module("core").expect("embedded")).expect_err("no place");
+    assert!(error.problem.contains("'core'"), "{error}");
 }
 
 /// Words changed at random: an error or a module, and no panic.
@@ -143,7 +159,7 @@ fn no_bytes_panic() {
     };
     let mut refused = 0;
     for round in 0..1500 {
-        let code = changed(if round % 2 == 0 { "handler_note" } else { "handler_gcd" }, |words| {
+        let code = changed(if round % 2 == 0 { "note" } else { "gcd" }, |words| {
             for _ in 0..=next(3) {
                 let at = next(words.len());
                 words[at] = match next(3) {
@@ -153,8 +169,7 @@ fn no_bytes_panic() {
                 };
             }
         });
-        let handler = Handler { name: "changed", opcode: 8, code: &code };
-        let ended = std::panic::catch_unwind(|| linked(&[handler]).is_err());
+        let ended = std::panic::catch_unwind(|| linked("changed", code).is_err());
         refused += usize::from(ended.expect("no panic"));
     }
     std::panic::set_hook(before);

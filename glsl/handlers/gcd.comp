@@ -3,6 +3,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "handler.glsl"
 
+#pragma ringfence gcd(a: u32, b: u32)
 Outcome gcd() {
     uint a = argument(0);
     uint b = argument(1);
@@ -17,4 +18,4 @@ Outcome gcd() {
     return done(a);
 }
 
-LANE_HANDLER(gcd)
+LANE_HANDLER(8, gcd)

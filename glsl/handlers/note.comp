@@ -4,6 +4,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "handler.glsl"
 
+#pragma ringfence note(word: u32, value: u32, fault: u32)
 Outcome note() {
     uint at = argument(0);
     if (argument(2) != 0) return user_fault(FAULT_USER_BASE + 1, argument(2));
@@ -13,4 +14,4 @@ Outcome note() {
     return done_long(before, opcode());
 }
 
-LANE_HANDLER(note)
+LANE_HANDLER(0x7FFFFFFF, note)

@@ -59,37 +59,70 @@ const SHARED_MODULES: &[(&str, &[&Family])] = &[
     ("shared_full", &[UNFOLD, TRANSFER, SCAN, RANGE]),
 ];
 
-/// The smallest module that executes all of `opcodes`; those that none has are a FAULT on the device,
-/// so they ask for nothing. `int64`: the device has 64-bit integers; `tenants`: there are several.
-pub(crate) fn smallest(opcodes: &[u32], int64: bool, tenants: bool) -> Option<&'static Module> {
+/// The same with a place for handlers.
+const HANDLER_MODULES: &[(&str, &[&Family])] =
+    &[("handlers", &[]), ("handlers_full", &[UNFOLD, TRANSFER, SCAN, RANGE])];
+const SHARED_HANDLER_MODULES: &[(&str, &[&Family])] =
+    &[("shared_handlers", &[]), ("shared_handlers_full", &[UNFOLD, TRANSFER, SCAN, RANGE])];
+
+/// What a module is wanted for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// Those that no module has are a FAULT on the device, so they ask for nothing.
+    pub opcodes: &'a [u32],
+    /// The device has 64-bit integers.
+    pub int64: bool,
+    /// There are several.
+    pub tenants: bool,
+    /// There are some.
+    pub handlers: bool,
+}
+
+/// The smallest module that executes all that is wanted.
+pub(crate) fn smallest(wanted: &Wanted<'_>) -> Option<&'static Module> {
     let has = |families: &[&Family], op: &u32| families.iter().any(|family| family.opcodes.contains(op));
     let asks = |op: &&u32| !CORE.contains(op) && MODULES.iter().any(|(_, families)| has(families, op));
-    let serves = |families: &[&Family]| opcodes.iter().filter(asks).all(|op| has(families, op));
-    let modules = if tenants { SHARED_MODULES } else { MODULES };
+    let serves = |families: &[&Family]| wanted.opcodes.iter().filter(asks).all(|op| has(families, op));
+    let modules = match (wanted.handlers, wanted.tenants) {
+        (false, false) => MODULES,
+        (false, true) => SHARED_MODULES,
+        (true, false) => HANDLER_MODULES,
+        (true, true) => SHARED_HANDLER_MODULES,
+    };
     modules
         .iter()
         .filter(|(_, families)| serves(families))
         .filter_map(|(name, _)| module(name))
-        .find(|module| int64 || !module.needs_int64())
+        .find(|module| wanted.int64 || !module.needs_int64())
+}
+
+/// What a module with a place for handlers does for them, in the order of the mailbox's words.
+pub(super) fn services(module: &Module) -> Option<[&'static Module; 2]> {
+    let own = HANDLER_MODULES.iter().any(|(name, _)| *name == module.name);
+    let shared = SHARED_HANDLER_MODULES.iter().any(|(name, _)| *name == module.name);
+    let names = match (own, shared) {
+        (true, _) => ["step", "print"],
+        (_, true) => ["shared_step", "shared_print"],
+        _ => return None,
+    };
+    let [step, print] = names.map(super::module);
+    Some([step?, print?])
 }
 
 /// Loop turns that the dearest claim of a module can cost, which has `loops` with what is linked into it; the kernel's
 /// `RESERVE`.
 pub(crate) fn claim_cost(module: &Module, loops: u32) -> u32 {
-    let families = MODULES
-        .iter()
-        .chain(SHARED_MODULES)
+    let families = [MODULES, SHARED_MODULES, HANDLER_MODULES, SHARED_HANDLER_MODULES]
+        .concat()
+        .into_iter()
         .filter(|(name, _)| *name == module.name)
-        .flat_map(|(_, families)| *families);
+        .flat_map(|(_, families)| families.iter());
     // Families come on top of whatever the claim executes.
     let unfolds = families.clone().any(|family| family.opcodes.contains(&OP_UNFOLD));
-    let executes = families.map(|family| family.claim_cost).fold(LANE_CLAIM_COST, u32::max);
-    let handlers = if module.name == "handlers" {
-        PACKED_TURNS.saturating_mul(HANDLER_TURNS.saturating_add(loops))
-    } else {
-        0
-    };
-    handlers.saturating_add(executes + if unfolds { FAMILY_CLAIM_COST } else { 0 })
+    let handlers = PACKED_TURNS.saturating_mul(HANDLER_TURNS.saturating_add(loops));
+    let lanes = LANE_CLAIM_COST.saturating_add(if services(module).is_some() { handlers } else { 0 });
+    let executes = families.map(|family| family.claim_cost).fold(lanes, u32::max);
+    executes.saturating_add(if unfolds { FAMILY_CLAIM_COST } else { 0 })
 }
 
 /// A whole subgroup works on one slot of this opcode.
@@ -118,9 +151,10 @@ mod tests {
             (&[OP_LOAD_MISS, OP_SCAN], "full"),
         ];
         for (opcodes, name) in cases {
-            let taken = smallest(opcodes, false, false).expect("every module is embedded");
+            let taken = smallest(&Wanted { opcodes, ..Wanted::default() }).expect("every module is embedded");
             assert_eq!(taken.name, name, "{opcodes:x?}");
-            let with = smallest(opcodes, true, false).expect("every module is embedded");
+            let with = smallest(&Wanted { opcodes, int64: true, ..Wanted::default() })
+                .expect("every module is embedded");
             assert_eq!(with.name.trim_end_matches("64"), name, "{opcodes:x?}");
             assert_eq!(with.needs_int64(), with.name.ends_with("64"), "{opcodes:x?}");
             for (_, families) in MODULES.iter().filter(|(module, _)| *module == name) {

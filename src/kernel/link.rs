@@ -1,10 +1,11 @@
 //! Links handlers into the kernel: SPIR-V modules into one.
 //!
 //! A handler is a compute shader whose `main` reads and writes the mailbox of `glsl/mailbox.glsl`, a storage buffer. The
-//! module that it is linked into fills that mailbox, and adds to its first word where the handler is to be called. Both
-//! are buffers so that compilers, optimizers included, leave every access where it is. Here the mailbox becomes variables
-//! of the invocation's own, the add becomes a call, and `main` a function that is called for its opcode. So it does not
-//! matter which compiler made the handler, or whether it inlined what `main` calls.
+//! module that it is linked into fills that mailbox, and adds to its first word where the handler is to be called; a
+//! handler adds to another word where it asks for a service, which is such a shader too. All are buffers so that
+//! compilers, optimizers included, leave every access where it is. Here the mailbox becomes variables of the invocation's
+//! own, each add becomes a call, and each `main` a function. So it does not matter which compiler made the handler, or
+//! whether it inlined what `main` calls.
 //!
 //! What a handler declares outside its functions is matched with what the kernel has: types, constants and built-ins by
 //! what they are, buffers by their binding. What it does not use is left out.
@@ -13,6 +14,7 @@ mod check;
 mod declare;
 mod globals;
 mod mailbox;
+mod operation;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -21,9 +23,11 @@ use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::Op;
 
 use self::globals::{Globals, Key, is_private, key, mailbox_type};
+use self::mailbox::{CALL, Mailbox, Resolved, WIDTHS};
+pub(super) use self::operation::linked_operations;
+pub use self::operation::{Argument, ArgumentKind, Operation, Width};
 use super::Result;
 use super::parse::{MAGIC, Parsed, parse};
-use crate::protocol::validate_user_opcode;
 
 /// Why a handler cannot be linked, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,16 +44,29 @@ pub struct LinkError {
 pub struct Handler<'a> {
     /// What errors call it.
     pub name: &'a str,
-    /// The opcode that it is called for.
-    pub opcode: u32,
+    /// The opcode that it is called for, where that is not the one that it declares.
+    pub opcode: Option<u32>,
     /// A compute shader that includes `glsl/handler.glsl`, in SPIR-V, little-endian.
     pub code: &'a [u8],
 }
 
+/// What handlers are linked into.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Base<'a> {
+    /// A module compiled with `WITH_HANDLERS`.
+    pub kernel: &'a [u8],
+    /// What it does for handlers, in the order of the mailbox's words.
+    pub services: [&'a [u8]; mailbox::SERVICES],
+}
+
 /// The module that comes about, in the order of SPIR-V's logical layout (specification section 2.4).
-struct Linker {
-    /// Up to the annotations.
+struct Linker<'a> {
+    services: [(&'a [u8], Option<u32>); mailbox::SERVICES],
+    /// Up to the names.
     head: Vec<Instruction>,
+    names: Vec<Instruction>,
+    /// What it was made from.
+    processed: Vec<Instruction>,
     annotations: Vec<Instruction>,
     globals: Vec<Instruction>,
     functions: Vec<Instruction>,
@@ -57,6 +74,7 @@ struct Linker {
     /// types that are alike.
     known: HashMap<Key, u32>,
     first: HashMap<u32, u32>,
+    version: u32,
     bound: u32,
     capabilities: HashSet<u32>,
     sets: HashMap<String, u32>,
@@ -68,8 +86,8 @@ struct Linker {
     word: u32,
     void: u32,
     procedure: u32,
-    /// The function that calls the handler of an opcode.
-    dispatch: u32,
+    /// The functions that the kernel calls, by the mailbox's words.
+    calls: HashMap<u32, u32>,
 }
 
 /// A kernel with its handlers.
@@ -79,67 +97,101 @@ pub struct Linked {
     pub words: Vec<u32>,
     /// Loops in it: see [`Module::loops`](super::Module::loops).
     pub loops: u32,
+    /// What was linked into it, sorted by opcode.
+    pub operations: Vec<Operation>,
 }
 
-/// Links handlers into `kernel`, a module compiled with `WITH_HANDLERS`.
+/// Links handlers into a kernel.
 ///
 /// # Errors
 /// Names the handler, what is wrong with it, and how to mend it. No input panics.
-pub fn link(kernel: &[u8], handlers: &[Handler<'_>]) -> std::result::Result<Linked, LinkError> {
+pub(super) fn link(base: &Base<'_>, handlers: &[Handler<'_>]) -> std::result::Result<Linked, LinkError> {
     let named = |name: &str| {
         let handler = name.to_owned();
         move |problem| LinkError { handler, problem }
     };
-    let kernel = parse(kernel).map_err(named("kernel"))?;
-    let version = kernel.version;
-    let mut linker = Linker::new(kernel).map_err(named("kernel"))?;
-    let mut calls = BTreeMap::new();
+    let mut linker = Linker::new(base).map_err(named("kernel"))?;
+    let mut calls: BTreeMap<u32, (u32, Operation)> = BTreeMap::new();
     for handler in handlers {
-        validate_user_opcode(handler.opcode).map_err(|e| named(handler.name)(e.to_string()))?;
-        let function = linker.add(handler, version).map_err(named(handler.name))?;
-        if calls.insert(handler.opcode, function).is_some() {
-            let problem = format!("opcode {:#x} has a handler already; give it another", handler.opcode);
+        let (function, operation) = linker.add(handler).map_err(named(handler.name))?;
+        let opcode = operation.opcode;
+        if let Some((_, other)) = calls.insert(opcode, (function, operation)) {
+            let problem = format!("has the opcode {opcode:#x}, as '{}' does; give it another", other.name);
             return Err(named(handler.name)(problem));
         }
     }
-    linker.dispatch(&calls);
-    Ok(linker.assemble(version))
+    let functions: Vec<_> = calls.iter().map(|(opcode, (function, _))| (*opcode, *function)).collect();
+    let operations: Vec<_> = calls.into_values().map(|(_, operation)| operation).collect();
+    let wide = operations.iter().filter(|operation| operation.width == Width::Wide);
+    let wide: Vec<_> = wide.map(|operation| operation.opcode).collect();
+    for (word, function) in std::mem::take(&mut linker.calls) {
+        match word {
+            WIDTHS => linker.widths(function, &wide),
+            _ => linker.dispatch(function, &functions),
+        }
+    }
+    linker.processed.extend(operations.iter().map(Operation::processed));
+    Ok(linker.assemble(operations))
 }
 
-impl Linker {
-    fn new(kernel: Parsed) -> Result<Self> {
+/// What a handler is, as far as that can be told without a kernel.
+///
+/// # Errors
+/// As of [`link`].
+pub(super) fn operation(handler: &Handler<'_>) -> Result<Operation> {
+    let parsed = parse(handler.code)?;
+    let globals = Globals::of(&parsed.instructions);
+    let (outside, body) = globals::split(&parsed.instructions);
+    let main = check::entry_point(outside)?;
+    let body = check::reachable(body, main)?;
+    let mailbox = Mailbox::of(&globals)?;
+    let declared = mailbox.declared(&globals, &body)?;
+    Operation::new(handler, outside, declared)
+}
+
+impl<'a> Linker<'a> {
+    fn new(base: &Base<'a>) -> Result<Self> {
+        let kernel = parse(base.kernel)?;
         let globals = Globals::of(&kernel.instructions);
         let missing = "it has no place for handlers; compile it with WITH_HANDLERS";
-        let mailbox = globals.mailbox.ok_or(missing)?;
+        let mailbox = Mailbox::of(&globals).map_err(|_| missing)?;
         let mut linker = Self {
+            services: base.services.map(|code| (code, None)),
             head: Vec::new(),
+            names: Vec::new(),
+            processed: Vec::new(),
             annotations: Vec::new(),
             globals: Vec::new(),
             functions: Vec::new(),
             known: HashMap::new(),
             first: HashMap::new(),
+            version: kernel.version,
             bound: kernel.bound,
             capabilities: HashSet::new(),
             sets: HashMap::new(),
             buffers: HashMap::new(),
-            mailbox,
+            mailbox: mailbox.id,
             word_pointer: 0,
             word: 0,
             void: 0,
             procedure: 0,
-            dispatch: 0,
+            calls: HashMap::new(),
         };
         for instruction in kernel.instructions {
             linker.take(&globals, instruction);
         }
-        let (pointer, members) = mailbox_type(&globals, mailbox)?;
+        let (pointer, members) = mailbox_type(&globals, mailbox.id)?;
         linker.word = members.first().copied().ok_or(missing)?;
         linker.void = linker.find_or_add(Op::TypeVoid, None, vec![]);
         linker.procedure = linker.find_or_add(Op::TypeFunction, None, vec![Operand::IdRef(linker.void)]);
         linker.make_private(pointer)?;
-        linker.dispatch = linker.fresh();
         let body = std::mem::take(&mut linker.functions);
-        linker.functions = linker.with_private_mailbox(body, mailbox, true)?;
+        for word in mailbox.adds(&globals, &body) {
+            let function = linker.fresh();
+            linker.calls.insert(word, function);
+        }
+        let body = mailbox.made_private(&globals, body, &linker, &linker.calls)?;
+        linker.functions = body.into_iter().map(|(instruction, _)| instruction).collect();
         Ok(linker)
     }
 
@@ -176,46 +228,83 @@ impl Linker {
         self.globals.push(instruction);
     }
 
-    /// Adds the functions of a handler; returns the one to be called.
-    fn add(&mut self, handler: &Handler<'_>, version: u32) -> Result<u32> {
+    /// Adds the functions of a handler; returns the one to be called, and what it is.
+    fn add(&mut self, handler: &Handler<'_>) -> Result<(u32, Operation)> {
         let parsed = parse(handler.code)?;
-        if parsed.version > version {
+        let globals = Globals::of(&parsed.instructions);
+        let (outside, body) = globals::split(&parsed.instructions);
+        let mailbox = Mailbox::of(&globals)?;
+        let main = check::entry_point(outside)?;
+        let declared = mailbox.declared(&globals, &check::reachable(body, main)?)?;
+        let operation = Operation::new(handler, outside, declared)?;
+        let mut services = HashMap::new();
+        for word in mailbox.adds(&globals, body) {
+            services.insert(word, self.service(word)?);
+        }
+        let function = self.add_functions(&parsed, &globals, &services)?;
+        let name = vec![Operand::IdRef(function), Operand::LiteralString(operation.name.clone())];
+        self.names.push(Instruction::new(Op::Name, None, None, name));
+        Ok((function, operation))
+    }
+
+    /// The function of a service, linked when it is first asked for.
+    fn service(&mut self, word: u32) -> Result<u32> {
+        let index = word.checked_sub(CALL + 1).map(|index| index as usize);
+        let Some((code, function)) = index.and_then(|index| self.services.get(index)).copied() else {
+            return Err(format!(
+                "adds to word {word} of the mailbox, which is no service; use the functions of handler.glsl"
+            ));
+        };
+        if let Some(function) = function {
+            return Ok(function);
+        }
+        let parsed = parse(code)?;
+        let globals = Globals::of(&parsed.instructions);
+        let function = self.add_functions(&parsed, &globals, &HashMap::new())?;
+        self.services[index.unwrap_or_default()].1 = Some(function);
+        Ok(function)
+    }
+
+    /// Adds what is called from a module's `main`; returns the function that comes of that. `services`: what an add to
+    /// a word of the mailbox calls.
+    fn add_functions(
+        &mut self,
+        parsed: &Parsed,
+        globals: &Globals,
+        services: &HashMap<u32, u32>,
+    ) -> Result<u32> {
+        if parsed.version > self.version {
             return Err(format!(
                 "is SPIR-V {}, and the kernel {}; compile it for Vulkan 1.2",
                 shown(parsed.version),
-                shown(version)
+                shown(self.version)
             ));
         }
-        let globals = Globals::of(&parsed.instructions);
-        let start = parsed.instructions.iter().position(|i| i.class.opcode == Op::Function);
-        let (outside, body) = parsed.instructions.split_at(start.unwrap_or(parsed.instructions.len()));
-        // Lines of the source name strings, which the kernel has not.
-        let line = |instruction: &&Instruction| matches!(instruction.class.opcode, Op::Line | Op::NoLine);
-        let body: Vec<Instruction> = body.iter().filter(|instruction| !line(instruction)).cloned().collect();
-        let main = self.check(outside, &body)?;
-        let mailbox = globals.mailbox.ok_or("has no mailbox; include handler.glsl and use LANE_HANDLER")?;
-        mailbox_type(&globals, mailbox)?;
-        let mut map = HashMap::from([(mailbox, self.mailbox)]);
+        let (outside, body) = globals::split(&parsed.instructions);
+        let main = self.check(outside)?;
+        let body = check::reachable(body, main)?;
+        let mailbox = Mailbox::of(globals)?;
+        let before = self.bound;
+        let mut map = HashMap::from([(mailbox.id, self.mailbox)]);
         for id in body.iter().filter_map(|instruction| instruction.result_id) {
             if globals.defined.contains_key(&id) || map.insert(id, self.bound).is_some() {
                 return Err(format!("id %{id} is defined twice; the module is malformed"));
             }
             self.bound += 1;
         }
-        let body = self.with_private_mailbox(body, mailbox, false)?;
+        let body = mailbox.made_private(globals, body, self, services)?;
         let mut inside = Vec::with_capacity(body.len());
-        for mut instruction in body {
+        for (mut instruction, resolved) in body {
             if let Some(id) = &mut instruction.result_id {
                 *id = map[&*id];
             }
-            // The type that was put there is the kernel's already.
-            let own = matches!(instruction.class.opcode, Op::AccessChain | Op::InBoundsAccessChain)
-                && instruction.operands.first().and_then(Operand::id_ref_any) == Some(mailbox);
-            if let Some(of) = instruction.result_type.as_mut().filter(|_| !own) {
-                *of = self.resolve(&globals, &mut map, *of, 0)?;
+            if let Some(of) = instruction.result_type.as_mut().filter(|_| resolved == Resolved::Nothing) {
+                *of = self.resolve(globals, &mut map, *of, 0)?;
             }
-            for id in instruction.operands.iter_mut().filter_map(Operand::id_ref_any_mut) {
-                *id = self.resolve(&globals, &mut map, *id, 0)?;
+            if resolved != Resolved::All {
+                for id in instruction.operands.iter_mut().filter_map(Operand::id_ref_any_mut) {
+                    *id = self.resolve(globals, &mut map, *id, 0)?;
+                }
             }
             inside.push(instruction);
         }
@@ -226,16 +315,33 @@ impl Linker {
                 decorations.iter().for_each(|decoration| self.decorate(*ours, decoration));
             }
         }
+        self.name(outside, &map, before, main);
         map.get(&main).copied().ok_or_else(|| format!("its entry point %{main} is no function"))
     }
 
-    fn assemble(self, version: u32) -> Linked {
-        let mut words = vec![MAGIC, version, 0, self.bound, 0];
-        let all = [self.head, self.annotations, self.globals, self.functions];
+    /// Keeps the names of what came with a handler, but for `main`, which is named anew.
+    fn name(&mut self, outside: &[Instruction], map: &HashMap<u32, u32>, before: u32, main: u32) {
+        for instruction in outside {
+            let (Op::Name | Op::MemberName, [Operand::IdRef(id), rest @ ..]) =
+                (instruction.class.opcode, &instruction.operands[..])
+            else {
+                continue;
+            };
+            if let Some(ours) = map.get(id).filter(|ours| **ours >= before && *id != main) {
+                let mut operands = vec![Operand::IdRef(*ours)];
+                operands.extend_from_slice(rest);
+                self.names.push(Instruction::new(instruction.class.opcode, None, None, operands));
+            }
+        }
+    }
+
+    fn assemble(self, operations: Vec<Operation>) -> Linked {
+        let mut words = vec![MAGIC, self.version, 0, self.bound, 0];
+        let all = [self.head, self.names, self.processed, self.annotations, self.globals, self.functions];
         all.iter().flatten().for_each(|instruction| instruction.assemble_into(&mut words));
         let loops =
             all.iter().flatten().filter(|instruction| instruction.class.opcode == Op::LoopMerge).count();
-        Linked { words, loops: loops as u32 }
+        Linked { words, loops: loops as u32, operations }
     }
 }
 

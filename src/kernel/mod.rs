@@ -1,13 +1,15 @@
 //! The compiled kernel: modules embedded by `build.rs`, cut by opcode family (see docs/building.md).
 
+mod builder;
 mod family;
 mod link;
 mod module;
 #[path = "build/parse.rs"]
 mod parse;
 
-pub(crate) use family::{IO, claim_cost, is_wide, smallest};
-pub use link::{Handler, LinkError, Linked, link};
+pub use builder::{Kernel, KernelBuilder, operations_of};
+pub(crate) use family::{IO, Wanted, claim_cost, is_wide, smallest};
+pub use link::{Argument, ArgumentKind, LinkError, Linked, Operation, Width};
 use module::Aligned;
 pub use module::{Binding, Module};
 

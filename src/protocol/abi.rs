@@ -476,6 +476,14 @@ pub mod live {
         FAMILY_CLAIM_COST = 6_144;
         /// Loop turns that a handler of a user's may make at most.
         HANDLER_TURNS = 256;
+        /// What handlers and the linker agree upon: raised when the mailbox, or what glsl/handler.glsl includes, changes.
+        HANDLER_CONTRACT = 1;
+        /// A handler of which each lane has a slot of its own.
+        HANDLER_LANE = 1;
+        /// A handler of which a whole subgroup has one slot.
+        HANDLER_WIDE = 2;
+        /// In the place of a fault code: it is to be called again. PENDING_READY of glsl/continuation.glsl.
+        HANDLER_LEAVES = 0x101;
         /// Turns in which the operations of a claim's packed slots are executed at most: before a first copy 23, between a
         /// first and a second 16, then 9 and 2, as the operations' words leave room; and the copies.
         PACKED_TURNS = 53;

@@ -22,7 +22,7 @@ use super::storage::{Injected, Storage, StorageOptions};
 use super::tenancy::Tenancy;
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
-use crate::kernel::{self, Handler, Linked, Module};
+use crate::kernel::{self, Kernel, Wanted, Width};
 use crate::protocol::abi::control::{
     CONTROL_MIN_WORDS, FAIRNESS_BASE, LIMIT_BASE, MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE,
     QUOTA_BASE, TENANT_BASE, TENANT_COUNT,
@@ -54,7 +54,7 @@ pub struct RuntimeBuilder {
     storage: Option<StorageOptions>,
     injected: Injected,
     room: Room,
-    handlers: Vec<Added>,
+    kernel: Option<Kernel>,
 }
 
 impl Default for RuntimeBuilder {
@@ -77,7 +77,7 @@ impl Default for RuntimeBuilder {
             storage: None,
             injected: Injected::default(),
             room: Room { tenants: 1, slots: 64, words: 0 },
-            handlers: Vec::new(),
+            kernel: None,
         }
     }
 }
@@ -123,17 +123,16 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Adds an operation of the caller's, for an opcode that is a user's: a handler in SPIR-V, little-endian, compiled
-    /// from a shader that includes `glsl/handler.glsl`. `name` is what errors call it. It is linked into the kernel
-    /// when the runtime is built, and works on slots and on operations of packed slots, one of them a lane. With
-    /// handlers the runtime has one tenant, no storage, and the opcodes that every kernel has.
+    /// Operations of the caller's, which are linked into the kernel when the runtime is built; instead of those of an
+    /// earlier call. Tenants may use them as far as [`TenantOptions`](super::TenantOptions) allows opcodes that are not
+    /// built in.
     ///
     /// # Safety
-    /// The handler must touch no memory but the kernel's buffers, each within the bounds that `glsl/memory.glsl` tells,
+    /// A handler must touch no memory but the kernel's buffers, each within the bounds that `glsl/memory.glsl` tells,
     /// its words of the control buffer within its window, and resources as their rights say; its loops must end within
     /// the turns that `glsl/handler.glsl` gives them. On a CPU driver any other address is one of this process's.
-    pub unsafe fn handler(mut self, name: impl Into<String>, opcode: u32, spirv: impl Into<Vec<u8>>) -> Self {
-        self.handlers.push(Added { name: name.into(), opcode, code: spirv.into() });
+    pub unsafe fn kernel(mut self, kernel: Kernel) -> Self {
+        self.kernel = Some(kernel);
         self
     }
 
@@ -261,14 +260,21 @@ impl RuntimeBuilder {
         if self.storage.is_some() {
             opcodes.extend(kernel::IO);
         }
-        let module =
-            kernel::smallest(&opcodes, gpu.info().int64, self.room.tenants > 1).ok_or_else(|| {
-                RuntimeError::Host {
-                    what: "no kernel module is embedded",
-                    error: "the build left spirv/ out".into(),
-                }
-            })?;
-        let (module, linked) = link_handlers(&self.handlers, module)?;
+        let users = self.kernel.as_ref().filter(|kernel| !kernel.operations().is_empty());
+        let wanted = Wanted {
+            opcodes: &opcodes,
+            int64: gpu.info().int64,
+            tenants: self.room.tenants > 1,
+            handlers: users.is_some(),
+        };
+        let module = kernel::smallest(&wanted).ok_or_else(|| RuntimeError::Host {
+            what: "no kernel module is embedded",
+            error: "the build left spirv/ out".into(),
+        })?;
+        let linked = users.map(|kernel| kernel.link(module)).transpose()?;
+        let wide = users.iter().flat_map(|kernel| kernel.operations());
+        let wide = wide.filter(|operation| operation.width == Width::Wide).map(|operation| operation.opcode);
+        let wide: Box<[u32]> = wide.collect();
         let subgroup = gpu.info().subgroup_size;
         let layout = Layout::new(self.slots, children, self.observables, self.records, subgroup, &self.room);
         let buffers = Buffers::new(&gpu, &layout)?;
@@ -335,6 +341,7 @@ impl RuntimeBuilder {
             dispatches: AtomicU64::new(0),
             census: Mutex::new(Census::new()),
             storage,
+            wide,
             gpu,
         });
         // Of the system's own, before the first slot.
@@ -392,36 +399,6 @@ impl RuntimeBuilder {
         }
         Ok(())
     }
-}
-
-/// A handler as it was given.
-#[derive(Clone)]
-struct Added {
-    name: String,
-    opcode: u32,
-    code: Vec<u8>,
-}
-
-impl Added {
-    fn as_handler(&self) -> Handler<'_> {
-        Handler { name: &self.name, opcode: self.opcode, code: &self.code }
-    }
-}
-
-/// Handlers linked into the module that has a place for them, if there are any.
-fn link_handlers(
-    handlers: &[Added],
-    module: &'static Module,
-) -> Result<(&'static Module, Option<Linked>), RuntimeError> {
-    if handlers.is_empty() {
-        return Ok((module, None));
-    }
-    if module.name != "core" {
-        return Err(RuntimeError::NotWithHandlers(module.name));
-    }
-    let place = kernel::module("handlers").unwrap_or(module);
-    let handlers: Vec<_> = handlers.iter().map(Added::as_handler).collect();
-    Ok((place, Some(kernel::link(place.bytes(), &handlers)?)))
 }
 
 /// The control buffer of a runtime whose only tenant is the system's.

@@ -59,11 +59,6 @@ pub enum RuntimeError {
     /// A handler that cannot be linked.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// Handlers beside what no kernel has together with them.
-    #[error(
-        "a kernel with handlers has one tenant and the opcodes of the module core, and not {0} as well; leave these out"
-    )]
-    NotWithHandlers(&'static str),
     /// A table of OP_SCAN that leads out of itself.
     #[error(
         "entry {at} of the table is {entry:#x}, which is not the start of one of its {rows} rows, or leads out of the row for matches; build tables with scan::table"

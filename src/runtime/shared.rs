@@ -70,6 +70,8 @@ pub(crate) struct Reaper {
 
 pub(crate) struct Shared {
     pub gpu: Arc<Gpu>,
+    /// Opcodes of users of which a subgroup has one slot, sorted.
+    pub wide: Box<[u32]>,
     pub layout: Layout,
     pub buffers: Buffers,
     pub owners: Box<[Owner]>,

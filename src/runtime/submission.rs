@@ -36,18 +36,29 @@ pub(crate) struct Class {
 }
 
 impl Class {
+    /// `wide`: those opcodes of users that are.
     #[inline]
-    pub fn of(words: &SlotWords) -> Self {
+    pub fn of(words: &SlotWords, wide: &[u32]) -> Self {
         let opcode = words[OPCODE_WORD as usize];
         let priority = words[PRIORITY_WORD as usize];
         let level = if priority < PRIORITY_LEVELS { priority } else { PRIORITY_NORMAL };
-        Self { level: level as u8, wide: is_wide(opcode), last: opcode == OP_SHUTDOWN }
+        Self {
+            level: level as u8,
+            wide: is_wide(opcode) || is_one_of(wide, opcode),
+            last: opcode == OP_SHUTDOWN,
+        }
     }
 
     #[inline]
     pub fn level(&self) -> usize {
         usize::from(self.level)
     }
+}
+
+/// Most programs have none of their own.
+#[inline]
+fn is_one_of(wide: &[u32], opcode: u32) -> bool {
+    !wide.is_empty() && wide.binary_search(&opcode).is_ok()
 }
 
 /// A slot whose words are written, on its way into a queue.

@@ -1,6 +1,7 @@
 //! What the tests of the runtime share: one device under the validation layers, and both modes.
 #![allow(dead_code, reason = "each test crate that includes this module uses its own part of it")]
 
+pub mod handlers;
 pub mod storage;
 
 use std::sync::{Arc, OnceLock};

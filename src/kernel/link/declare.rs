@@ -11,7 +11,7 @@ use super::{Linker, Result};
 /// Types and constants are nested at most so deeply.
 const DEEPEST: u32 = 64;
 
-impl Linker {
+impl Linker<'_> {
     pub(super) fn fresh(&mut self) -> u32 {
         self.bound += 1;
         self.bound - 1

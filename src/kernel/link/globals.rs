@@ -54,6 +54,15 @@ impl Globals {
         })
     }
 
+    /// The value of a constant of 32 bits, which is no specialization constant.
+    pub(super) fn constant(&self, id: u32) -> Option<u32> {
+        let instruction = self.defined.get(&id)?;
+        match (instruction.class.opcode, &instruction.operands[..]) {
+            (Op::Constant, [Operand::LiteralBit32(value)]) => Some(*value),
+            _ => None,
+        }
+    }
+
     /// Where a buffer is bound.
     pub(super) fn binding(&self, id: u32) -> Option<(u32, u32)> {
         Some((self.number(id, Decoration::DescriptorSet)?, self.number(id, Decoration::Binding)?))
@@ -73,6 +82,12 @@ pub(super) fn is_private(instruction: &Instruction) -> bool {
     matches!(instruction.operands[..], [Operand::StorageClass(StorageClass::Private), ..] if instruction.class.opcode == Op::Variable)
 }
 
+/// What a module has outside of its functions, and inside.
+pub(super) fn split(instructions: &[Instruction]) -> (&[Instruction], &[Instruction]) {
+    let start = instructions.iter().position(|instruction| instruction.class.opcode == Op::Function);
+    instructions.split_at(start.unwrap_or(instructions.len()))
+}
+
 /// The pointer type of the mailbox, and the types of its members.
 pub(super) fn mailbox_type(globals: &Globals, mailbox: u32) -> Result<(u32, Vec<u32>)> {
     let wrong = "has another mailbox than the kernel; compile it with the handler.glsl of this version";
@@ -84,12 +99,9 @@ pub(super) fn mailbox_type(globals: &Globals, mailbox: u32) -> Result<(u32, Vec<
         let of = globals.defined.get(of).map(|of| (of.class.opcode, &of.operands[..]));
         matches!(of, Some((Op::TypeInt, [Operand::LiteralBit32(32), Operand::LiteralBit32(0)])))
     });
-    if structure.class.opcode == Op::TypeStruct && words && members.len() == MAILBOX_WORDS {
+    if structure.class.opcode == Op::TypeStruct && words && members.len() == super::mailbox::WORDS {
         Ok((pointer, members))
     } else {
         Err(wrong.to_owned())
     }
 }
-
-/// Members of the mailbox.
-const MAILBOX_WORDS: usize = 13;

@@ -1,16 +1,174 @@
-//! The mailbox between the kernel and its handlers, made private; and the call behind it.
+//! The mailbox between the kernel and its handlers, made private; and the calls behind it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::{FunctionControl, Op, SelectionControl, StorageClass};
 
+use super::globals::{Globals, mailbox_type};
+use super::operation::Width;
 use super::{Linker, Result};
+use crate::protocol::abi::live::{HANDLER_CONTRACT, HANDLER_LANE, HANDLER_WIDE};
 
-/// Where the mailbox has the opcode: `op` in `glsl/mailbox.glsl`.
-const MAILBOX_OP: u32 = 1;
+/// Words of the mailbox, as `glsl/mailbox.glsl` orders them: what calls the handler; then as many services;
+pub(super) const CALL: u32 = 0;
+/// Services that handlers may ask for.
+pub(crate) const SERVICES: usize = 2;
+/// what tells whether a handler is wide;
+pub(super) const WIDTHS: u32 = 3;
+/// what a handler declares;
+const CONTRACT: u32 = 4;
+const OPCODE: u32 = 5;
+const WIDTH: u32 = 6;
+/// what it is called for;
+const OP: u32 = 7;
+/// and what services give.
+const X0: u32 = 26;
+/// All of them.
+pub(super) const WORDS: usize = 30;
 
-impl Linker {
+/// What a handler says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Declared {
+    pub opcode: u32,
+    pub width: Width,
+}
+
+/// How much of an instruction names the kernel's ids already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resolved {
+    Nothing,
+    Type,
+    All,
+}
+
+/// A module's variable for the mailbox.
+#[derive(Clone, Copy)]
+pub(super) struct Mailbox {
+    pub id: u32,
+}
+
+impl Mailbox {
+    pub(super) fn of(globals: &Globals) -> Result<Self> {
+        let id = globals
+            .mailbox
+            .ok_or("has no mailbox; include handler.glsl and use LANE_HANDLER or WIDE_HANDLER")?;
+        mailbox_type(globals, id)?;
+        Ok(Self { id })
+    }
+
+    /// Which word of it an instruction makes a pointer to.
+    fn word(&self, globals: &Globals, instruction: &Instruction) -> Option<u32> {
+        match (instruction.class.opcode, &instruction.operands[..]) {
+            (Op::AccessChain | Op::InBoundsAccessChain, [Operand::IdRef(id), Operand::IdRef(index)])
+                if *id == self.id =>
+            {
+                globals.constant(*index)
+            }
+            _ => None,
+        }
+    }
+
+    /// The words that pointers in `body` lead to, by the pointer's id.
+    fn words(&self, globals: &Globals, body: &[Instruction]) -> HashMap<u32, u32> {
+        body.iter()
+            .filter_map(|instruction| Some((instruction.result_id?, self.word(globals, instruction)?)))
+            .collect()
+    }
+
+    /// The words that are added to.
+    pub(super) fn adds(&self, globals: &Globals, body: &[Instruction]) -> BTreeSet<u32> {
+        let words = self.words(globals, body);
+        let adds = body.iter().filter(|instruction| instruction.class.opcode == Op::AtomicIAdd);
+        adds.filter_map(|add| words.get(&add.operands.first()?.id_ref_any()?).copied()).collect()
+    }
+
+    /// What a handler declares.
+    pub(super) fn declared(&self, globals: &Globals, body: &[Instruction]) -> Result<Declared> {
+        let words = self.words(globals, body);
+        let constant = |wanted: u32, what: &str| {
+            let mut stores = body.iter().filter_map(|instruction| match &instruction.operands[..] {
+                [Operand::IdRef(pointer), Operand::IdRef(value), ..]
+                    if instruction.class.opcode == Op::Store && words.get(pointer) == Some(&wanted) =>
+                {
+                    Some(*value)
+                }
+                _ => None,
+            });
+            match (stores.next(), stores.next()) {
+                (Some(value), None) => globals.constant(value).ok_or_else(|| {
+                    format!("declares {what} that is no constant; give LANE_HANDLER or WIDE_HANDLER a number")
+                }),
+                (None, _) => {
+                    Err(format!("declares no {what}; end the shader with LANE_HANDLER or WIDE_HANDLER"))
+                }
+                _ => Err(format!("declares {what} twice; a shader has one handler")),
+            }
+        };
+        let contract = constant(CONTRACT, "a contract")?;
+        if contract != HANDLER_CONTRACT {
+            return Err(format!(
+                "keeps to contract {contract} of handlers, and this kernel to {HANDLER_CONTRACT}; compile it with the \
+                 handler.glsl of this version"
+            ));
+        }
+        let width = match constant(WIDTH, "a width")? {
+            HANDLER_LANE => Width::Lane,
+            HANDLER_WIDE => Width::Wide,
+            other => return Err(format!("declares the width {other}, which there is not; see handler.glsl")),
+        };
+        Ok(Declared { opcode: constant(OPCODE, "an opcode")?, width })
+    }
+
+    /// Instructions of functions in which the mailbox is no buffer any more, and which of them name the kernel's ids.
+    /// `calls`: the functions that adds to its words are calls of.
+    pub(super) fn made_private(
+        &self,
+        globals: &Globals,
+        body: Vec<Instruction>,
+        linker: &Linker<'_>,
+        calls: &HashMap<u32, u32>,
+    ) -> Result<Vec<(Instruction, Resolved)>> {
+        let words = self.words(globals, &body);
+        let mut out = Vec::with_capacity(body.len());
+        for mut instruction in body {
+            let first = instruction.operands.first().and_then(Operand::id_ref_any);
+            let word = first.and_then(|id| words.get(&id)).copied();
+            let callee = word.and_then(|word| calls.get(&word));
+            let mut resolved = Resolved::Nothing;
+            match (instruction.class.opcode, word, callee) {
+                _ if self.word(globals, &instruction).is_some() => {
+                    instruction.result_type = Some(linker.word_pointer);
+                    resolved = Resolved::Type;
+                }
+                // What follows the pointer, and in a store the value, is for memory that others see.
+                (Op::Load, Some(_), _) => instruction.operands.truncate(1),
+                (Op::Store, Some(CONTRACT | OPCODE | WIDTH), _) => continue,
+                (Op::Store, Some(_), _) => instruction.operands.truncate(2),
+                (Op::AtomicIAdd, Some(_), Some(callee)) => {
+                    let callee = vec![Operand::IdRef(*callee)];
+                    let of = Some(linker.void);
+                    instruction = Instruction::new(Op::FunctionCall, of, instruction.result_id, callee);
+                    resolved = Resolved::All;
+                }
+                _ => {
+                    let names = |id: u32| id == self.id || words.contains_key(&id);
+                    if instruction.operands.iter().filter_map(Operand::id_ref_any).any(names) {
+                        return Err(format!(
+                            "Op{} takes the mailbox; only its words may be loaded and stored, one by one: use \
+                             argument() and the macros of handler.glsl",
+                            instruction.class.opname
+                        ));
+                    }
+                }
+            }
+            out.push((instruction, resolved));
+        }
+        Ok(out)
+    }
+}
+
+impl Linker<'_> {
     /// Makes a variable of the invocation's own of the mailbox. Its type loses the layout, which such a variable
     /// must not have.
     pub(super) fn make_private(&mut self, pointer: u32) -> Result<()> {
@@ -37,90 +195,68 @@ impl Linker {
         Ok(())
     }
 
-    /// Instructions of functions in which the mailbox, `mailbox`, is no buffer any more. `calls`: an add to it is the
-    /// call of a handler, which a handler must not make.
-    pub(super) fn with_private_mailbox(
-        &self,
-        body: Vec<Instruction>,
-        mailbox: u32,
-        calls: bool,
-    ) -> Result<Vec<Instruction>> {
-        let mut words = HashSet::new();
-        let mut out = Vec::with_capacity(body.len());
-        for mut instruction in body {
-            let names = |id: u32| instruction.operands.iter().any(|o| o.id_ref_any() == Some(id));
-            let first = instruction.operands.first().and_then(Operand::id_ref_any);
-            let of_word = first.is_some_and(|id| words.contains(&id));
-            match instruction.class.opcode {
-                Op::AccessChain | Op::InBoundsAccessChain if first == Some(mailbox) => {
-                    words.extend(instruction.result_id);
-                    instruction.result_type = Some(self.word_pointer);
-                }
-                // What follows the pointer, and in a store the value, is for memory that others see.
-                Op::Load if of_word => instruction.operands.truncate(1),
-                Op::Store if of_word => instruction.operands.truncate(2),
-                Op::AtomicIAdd if of_word && calls => {
-                    let callee = vec![Operand::IdRef(self.dispatch)];
-                    let of = Some(self.void);
-                    instruction = Instruction::new(Op::FunctionCall, of, instruction.result_id, callee);
-                }
-                _ if names(mailbox)
-                    || instruction
-                        .operands
-                        .iter()
-                        .any(|o| o.id_ref_any().is_some_and(|id| words.contains(&id))) =>
-                {
-                    let op = instruction.class.opname;
-                    return Err(format!(
-                        "Op{op} takes the mailbox; only its words may be loaded and stored, one by one: use argument() \
-                         and the macros of handler.glsl"
-                    ));
-                }
-                _ => {}
-            }
-            out.push(instruction);
-        }
-        Ok(out)
+    /// The function that calls the handler of the mailbox's opcode; for others it leaves the mailbox as it is.
+    pub(super) fn dispatch(&mut self, function: u32, handlers: &[(u32, u32)]) {
+        let void = self.void;
+        let call = |linker: &mut Self, handler: u32| {
+            let result = linker.fresh();
+            vec![Instruction::new(Op::FunctionCall, Some(void), Some(result), vec![Operand::IdRef(handler)])]
+        };
+        self.switch(function, handlers, call);
     }
 
-    /// The function that calls the handler of the mailbox's opcode; for others it leaves the mailbox as it is.
-    pub(super) fn dispatch(&mut self, calls: &BTreeMap<u32, u32>) {
-        let index = self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(MAILBOX_OP)]);
+    /// The function that stores 1 where services answer, if the handler of the mailbox's opcode is wide.
+    pub(super) fn widths(&mut self, function: u32, wide: &[u32]) {
+        let [index, one] = [X0, 1].map(|value| self.number(value));
+        let cases: Vec<_> = wide.iter().map(|opcode| (*opcode, one)).collect();
+        self.switch(function, &cases, |linker, one| {
+            let pointer = linker.fresh();
+            let operands = vec![Operand::IdRef(linker.mailbox), Operand::IdRef(index)];
+            let stored = vec![Operand::IdRef(pointer), Operand::IdRef(one)];
+            vec![
+                Instruction::new(Op::AccessChain, Some(linker.word_pointer), Some(pointer), operands),
+                Instruction::new(Op::Store, None, None, stored),
+            ]
+        });
+    }
+
+    fn number(&mut self, value: u32) -> u32 {
+        self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(value)])
+    }
+
+    /// A function that does something for the mailbox's opcode, if it is one of `cases`.
+    fn switch(
+        &mut self,
+        function: u32,
+        cases: &[(u32, u32)],
+        mut case: impl FnMut(&mut Self, u32) -> Vec<Instruction>,
+    ) {
+        let index = self.number(OP);
         let [label, pointer, opcode, end] = [(); 4].map(|()| self.fresh());
-        let blocks: Vec<_> =
-            calls.iter().map(|(op, function)| (*op, *function, self.fresh(), self.fresh())).collect();
+        let blocks: Vec<_> = cases.iter().map(|(op, of)| (*op, self.fresh(), case(self, *of))).collect();
         let id = Operand::IdRef;
-        let mut switch = vec![id(opcode), id(end)];
-        switch.extend(blocks.iter().flat_map(|(op, _, block, _)| [Operand::LiteralBit32(*op), id(*block)]));
+        let mut targets = vec![id(opcode), id(end)];
+        targets.extend(blocks.iter().flat_map(|(op, block, _)| [Operand::LiteralBit32(*op), id(*block)]));
+        let control = Operand::FunctionControl(FunctionControl::NONE);
+        let merge = vec![id(end), Operand::SelectionControl(SelectionControl::NONE)];
+        let word = vec![id(self.mailbox), id(index)];
         let mut body = vec![
             Instruction::new(
                 Op::Function,
                 Some(self.void),
-                Some(self.dispatch),
-                vec![Operand::FunctionControl(FunctionControl::NONE), id(self.procedure)],
+                Some(function),
+                vec![control, id(self.procedure)],
             ),
             Instruction::new(Op::Label, None, Some(label), vec![]),
-            Instruction::new(
-                Op::AccessChain,
-                Some(self.word_pointer),
-                Some(pointer),
-                vec![id(self.mailbox), id(index)],
-            ),
+            Instruction::new(Op::AccessChain, Some(self.word_pointer), Some(pointer), word),
             Instruction::new(Op::Load, Some(self.word), Some(opcode), vec![id(pointer)]),
-            Instruction::new(
-                Op::SelectionMerge,
-                None,
-                None,
-                vec![id(end), Operand::SelectionControl(SelectionControl::NONE)],
-            ),
-            Instruction::new(Op::Switch, None, None, switch),
+            Instruction::new(Op::SelectionMerge, None, None, merge),
+            Instruction::new(Op::Switch, None, None, targets),
         ];
-        for (_, function, block, result) in blocks {
-            body.extend([
-                Instruction::new(Op::Label, None, Some(block), vec![]),
-                Instruction::new(Op::FunctionCall, Some(self.void), Some(result), vec![id(function)]),
-                Instruction::new(Op::Branch, None, None, vec![id(end)]),
-            ]);
+        for (_, block, does) in blocks {
+            body.push(Instruction::new(Op::Label, None, Some(block), vec![]));
+            body.extend(does);
+            body.push(Instruction::new(Op::Branch, None, None, vec![id(end)]));
         }
         body.extend([
             Instruction::new(Op::Label, None, Some(end), vec![]),

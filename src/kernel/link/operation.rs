@@ -1,0 +1,176 @@
+//! What a handler is called for, and by which names.
+
+use std::fmt;
+
+use rspirv::dr::{Instruction, Operand};
+use rspirv::spirv::Op;
+
+use super::mailbox::Declared;
+use super::{Handler, Result};
+use crate::protocol::abi::slot::ARGS_PER_SLOT;
+use crate::protocol::validate_user_opcode;
+
+/// Before what a module says of its operations, in `OpModuleProcessed`.
+const MARK: &str = "ringfence ";
+
+/// How many lanes work on a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// One; the others have slots of their own.
+    Lane,
+    /// All of a subgroup.
+    Wide,
+}
+
+impl fmt::Display for Width {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Lane => "lane",
+            Self::Wide => "wide",
+        })
+    }
+}
+
+/// What an argument stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ArgumentKind {
+    /// A number of 32 bits.
+    U32,
+    /// The bits of a number of single precision.
+    F32,
+    /// A handle of memory that the operation reads.
+    Read,
+    /// A handle of memory that it writes, and may read.
+    Write,
+}
+
+impl ArgumentKind {
+    const ALL: [(&'static str, Self); 4] =
+        [("u32", Self::U32), ("f32", Self::F32), ("read", Self::Read), ("write", Self::Write)];
+}
+
+impl fmt::Display for ArgumentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(_, kind)| kind == self).map_or("", |(name, _)| name);
+        f.pad(name)
+    }
+}
+
+/// An argument of an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Argument {
+    /// As the handler names it.
+    pub name: String,
+    /// What it stands for.
+    pub kind: ArgumentKind,
+}
+
+/// An operation of a user's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operation {
+    /// As the handler names it; else as whoever added it does.
+    pub name: String,
+    /// What slots name it by.
+    pub opcode: u32,
+    /// How many lanes work on a slot.
+    pub width: Width,
+    /// Its arguments, a0 first, where the handler names them.
+    pub arguments: Option<Vec<Argument>>,
+}
+
+impl Operation {
+    pub(super) fn new(handler: &Handler<'_>, outside: &[Instruction], declared: Declared) -> Result<Self> {
+        let opcode = handler.opcode.unwrap_or(declared.opcode);
+        validate_user_opcode(opcode).map_err(|e| e.to_string())?;
+        let mut said = outside.iter().filter_map(|instruction| match &instruction.operands[..] {
+            [Operand::LiteralString(text)] if instruction.class.opcode == Op::ModuleProcessed => {
+                text.strip_prefix(MARK)
+            }
+            _ => None,
+        });
+        let (name, arguments) = match said.next() {
+            Some(text) => signature(text).map(|(name, arguments)| (name, Some(arguments)))?,
+            None => (handler.name.to_owned(), None),
+        };
+        Ok(Self { name, opcode, width: declared.width, arguments })
+    }
+
+    /// What tells of it in a module: see [`linked_operations`].
+    pub(super) fn processed(&self) -> Instruction {
+        let text = format!("{MARK}{:#x} {self}", self.opcode);
+        Instruction::new(Op::ModuleProcessed, None, None, vec![Operand::LiteralString(text)])
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.width, self.name)?;
+        let Some(arguments) = &self.arguments else { return Ok(()) };
+        let shown: Vec<_> =
+            arguments.iter().map(|Argument { name, kind }| format!("{name}: {kind}")).collect();
+        write!(f, "({})", shown.join(", "))
+    }
+}
+
+/// The operations that a linked module says that it has.
+pub(crate) fn linked_operations(instructions: &[Instruction]) -> Vec<Operation> {
+    let said = |instruction: &Instruction| match &instruction.operands[..] {
+        [Operand::LiteralString(text)] if instruction.class.opcode == Op::ModuleProcessed => {
+            let mut parts = text.strip_prefix(MARK)?.splitn(3, ' ');
+            let opcode = u32::from_str_radix(parts.next()?.strip_prefix("0x")?, 16).ok()?;
+            let width = match parts.next()? {
+                "lane" => Width::Lane,
+                "wide" => Width::Wide,
+                _ => return None,
+            };
+            let text = parts.next()?;
+            let (name, arguments) = match signature(text) {
+                Ok((name, arguments)) => (name, Some(arguments)),
+                Err(_) => (text.to_owned(), None),
+            };
+            Some(Operation { name, opcode, width, arguments })
+        }
+        _ => None,
+    };
+    instructions.iter().filter_map(said).collect()
+}
+
+/// `name(argument: kind, ...)`, as after `#pragma ringfence`.
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn signature(text: &str) -> Result<(String, Vec<Argument>)> {
+    let whole =
+        |problem: String| format!("'{text}': {problem}; write #pragma ringfence name(argument: u32, ...)");
+    let (name, rest) =
+        text.trim().split_once('(').ok_or_else(|| whole("no arguments in parentheses".into()))?;
+    let inside = rest.trim_end().strip_suffix(')').ok_or_else(|| whole("no ) at its end".into()))?;
+    let name = name.trim();
+    if !is_name(name) {
+        return Err(whole(format!("'{name}' is no name")));
+    }
+    let mut arguments: Vec<Argument> = Vec::new();
+    for part in inside.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (name, kind) = part.split_once(':').ok_or_else(|| whole(format!("'{part}' has no kind")))?;
+        let (name, kind) = (name.trim(), kind.trim());
+        if !is_name(name) || arguments.iter().any(|argument| argument.name == name) {
+            return Err(whole(format!("'{name}' is no name, or there twice")));
+        }
+        let kind =
+            ArgumentKind::ALL.iter().find(|(known, _)| *known == kind).map(|(_, kind)| *kind).ok_or_else(
+                || whole(format!("'{kind}' is no kind of argument; there are u32, f32, read and write")),
+            )?;
+        arguments.push(Argument { name: name.to_owned(), kind });
+    }
+    if arguments.len() > ARGS_PER_SLOT as usize {
+        return Err(whole(format!("{} arguments; a slot has {ARGS_PER_SLOT}", arguments.len())));
+    }
+    Ok((name.to_owned(), arguments))
+}
+
+/// A name in GLSL and in Rust alike, in lower case.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && text.len() <= 64
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
