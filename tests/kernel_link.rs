@@ -38,8 +38,10 @@ fn what_is_linked_is_a_module() {
             let kernel = (20..).zip(handlers).fold(Kernel::builder(), |kernel, (opcode, name)| {
                 kernel.spirv(*name, code(name)).opcode(opcode)
             });
-            let linked = kernel.build().expect("they are well").link(place).expect("they link");
+            let linked = kernel.clone().build().expect("they are well").link(place).expect("they link");
             assert_eq!(faults(&linked.words), "", "{handlers:?}");
+            let again = kernel.build().expect("they are well").link(place).expect("they link");
+            assert!(again.words == linked.words, "{handlers:?}: other words the second time");
             let loops = handlers.iter().filter(|name| ["gcd", "total"].contains(name)).count() as u32;
             assert_eq!(linked.loops, place.loops + loops);
         }

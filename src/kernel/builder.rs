@@ -7,12 +7,21 @@ use super::link::{Base, Handler, LinkError, Linked, Operation, link, linked_oper
 use super::parse::parse;
 use super::{Module, module};
 
-/// A handler as it was given.
+/// A handler in SPIR-V.
 #[derive(Clone, Debug)]
 struct Source {
     name: String,
     opcode: Option<u32>,
     code: Vec<u8>,
+}
+
+/// A handler as it was given.
+#[derive(Clone, Debug)]
+enum Given {
+    Spirv(Vec<u8>),
+    /// And where its own includes are.
+    #[cfg(feature = "shaderc")]
+    Glsl(String, Option<std::path::PathBuf>),
 }
 
 impl Source {
@@ -38,6 +47,11 @@ impl Kernel {
     /// What it adds to the kernel, sorted by opcode.
     pub fn operations(&self) -> &[Operation] {
         &self.operations
+    }
+
+    /// Each handler in SPIR-V, by the name that it was added with, in the order in which they were.
+    pub fn handlers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.sources.iter().map(|source| (&source.name[..], &source.code[..]))
     }
 
     /// The embedded module `place` with the operations linked into it.
@@ -66,22 +80,45 @@ pub fn operations_of(code: &[u8]) -> Result<Vec<Operation>, String> {
 /// Collects the operations of a [`Kernel`].
 #[derive(Clone, Debug, Default)]
 pub struct KernelBuilder {
-    sources: Vec<Source>,
+    given: Vec<(String, Option<u32>, Given)>,
 }
 
 impl KernelBuilder {
     /// Adds a handler in SPIR-V, little-endian: a compute shader that includes `glsl/handler.glsl`, which also says what
     /// a handler may do. `name` is what errors call it.
     pub fn spirv(mut self, name: impl Into<String>, code: impl Into<Vec<u8>>) -> Self {
-        self.sources.push(Source { name: name.into(), opcode: None, code: code.into() });
+        self.given.push((name.into(), None, Given::Spirv(code.into())));
         self
+    }
+
+    /// Adds a handler in GLSL, which is compiled by [`build`](Self::build). It includes `handler.glsl` and the files that
+    /// this one includes, and no others. `name` is what messages call it.
+    #[cfg(feature = "shaderc")]
+    pub fn glsl(mut self, name: impl Into<String>, source: impl Into<String>) -> Self {
+        self.given.push((name.into(), None, Given::Glsl(source.into(), None)));
+        self
+    }
+
+    /// The same from a file, beside which its own includes are looked up as well.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    #[cfg(feature = "shaderc")]
+    pub fn glsl_file(mut self, file: impl AsRef<std::path::Path>) -> Result<Self, LinkError> {
+        let file = file.as_ref();
+        let name = file.display().to_string();
+        let source = std::fs::read_to_string(file)
+            .map_err(|e| LinkError { handler: name.clone(), problem: format!("cannot be read: {e}") })?;
+        let folder = file.parent().map(std::path::Path::to_path_buf);
+        self.given.push((name, None, Given::Glsl(source, folder)));
+        Ok(self)
     }
 
     /// Gives the handler that was added last another opcode than it declares: one of a user's, 8 to 0xFFEF or 0x1_0000
     /// to 0x7FFF_FFFF. Those up to 255 can stand in packed slots, too.
     pub fn opcode(mut self, opcode: u32) -> Self {
-        if let Some(last) = self.sources.last_mut() {
-            last.opcode = Some(opcode);
+        if let Some((_, last, _)) = self.given.last_mut() {
+            *last = Some(opcode);
         }
         self
     }
@@ -91,13 +128,24 @@ impl KernelBuilder {
     /// # Errors
     /// Names the first handler that cannot, what is wrong with it, and how to mend it. No input panics.
     pub fn build(self) -> Result<Kernel, LinkError> {
-        let mut operations = Vec::with_capacity(self.sources.len());
-        for source in &self.sources {
-            let told = operation(&source.as_handler());
-            operations.push(told.map_err(|problem| LinkError { handler: source.name.clone(), problem })?);
+        let mut operations = Vec::with_capacity(self.given.len());
+        let mut sources = Vec::with_capacity(self.given.len());
+        for (name, opcode, given) in self.given {
+            let named = |problem| LinkError { handler: name.clone(), problem };
+            // Without the compiler there is but one kind.
+            #[cfg_attr(not(feature = "shaderc"), allow(clippy::infallible_destructuring_match))]
+            let code = match given {
+                Given::Spirv(code) => code,
+                #[cfg(feature = "shaderc")]
+                Given::Glsl(source, folder) => {
+                    super::glsl::compile(&name, &source, folder.as_deref()).map_err(named)?
+                }
+            };
+            operations.push(operation(&Handler { name: &name, opcode, code: &code }).map_err(named)?);
+            sources.push(Source { name, opcode, code });
         }
         operations.sort_by_key(|operation| operation.opcode);
-        let kernel = Kernel { sources: self.sources.into(), operations: operations.into() };
+        let kernel = Kernel { sources: sources.into(), operations: operations.into() };
         if let Some(place) = module("handlers") {
             kernel.link(place)?;
         }

@@ -65,6 +65,16 @@ const HANDLER_MODULES: &[(&str, &[&Family])] =
 const SHARED_HANDLER_MODULES: &[(&str, &[&Family])] =
     &[("shared_handlers", &[]), ("shared_handlers_full", &[UNFOLD, TRANSFER, SCAN, RANGE])];
 
+/// The opcodes that a module of the kernel's has; none for the probe's modules and the like.
+pub fn opcodes(module: &Module) -> Option<Vec<u32>> {
+    let all = [MODULES, SHARED_MODULES, HANDLER_MODULES, SHARED_HANDLER_MODULES].concat();
+    let (_, families) = all.into_iter().find(|(name, _)| *name == module.name)?;
+    let mut opcodes = CORE.to_vec();
+    families.iter().for_each(|family| opcodes.extend(family.opcodes));
+    opcodes.sort_unstable();
+    Some(opcodes)
+}
+
 /// What a module is wanted for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Wanted<'a> {

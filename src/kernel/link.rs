@@ -8,7 +8,8 @@
 //! whether it inlined what `main` calls.
 //!
 //! What a handler declares outside its functions is matched with what the kernel has: types, constants and built-ins by
-//! what they are, buffers by their binding. What it does not use is left out.
+//! what they are, buffers by their binding. What it does not use is left out. The same handlers give the same words each
+//! time, since drivers know modules by their words: what is gone through in order is no `HashMap`.
 
 mod check;
 mod declare;
@@ -23,8 +24,10 @@ use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::Op;
 
 use self::globals::{Globals, Key, is_private, key, mailbox_type};
-use self::mailbox::{CALL, Mailbox, Resolved, WIDTHS};
+use self::mailbox::{CALL, Mailbox, Resolved, WIDTHS, WithoutBuffer};
 pub(super) use self::operation::linked_operations;
+#[cfg(feature = "shaderc")]
+pub(super) use self::operation::with_signature;
 pub use self::operation::{Argument, ArgumentKind, Operation, Width};
 use super::Result;
 use super::parse::{MAGIC, Parsed, parse};
@@ -80,14 +83,13 @@ struct Linker<'a> {
     sets: HashMap<String, u32>,
     /// The kernel's buffers, with their types, by binding.
     buffers: HashMap<(u32, u32), Vec<(u32, u32)>>,
-    mailbox: u32,
-    /// The pointer to a word of the mailbox.
-    word_pointer: u32,
+    /// The type of a word, and the variables that are words of the mailbox.
     word: u32,
+    words: HashMap<u32, u32>,
     void: u32,
     procedure: u32,
     /// The functions that the kernel calls, by the mailbox's words.
-    calls: HashMap<u32, u32>,
+    calls: BTreeMap<u32, u32>,
 }
 
 /// A kernel with its handlers.
@@ -170,28 +172,33 @@ impl<'a> Linker<'a> {
             capabilities: HashSet::new(),
             sets: HashMap::new(),
             buffers: HashMap::new(),
-            mailbox: mailbox.id,
-            word_pointer: 0,
             word: 0,
+            words: HashMap::new(),
             void: 0,
             procedure: 0,
-            calls: HashMap::new(),
+            calls: BTreeMap::new(),
         };
         for instruction in kernel.instructions {
             linker.take(&globals, instruction);
         }
-        let (pointer, members) = mailbox_type(&globals, mailbox.id)?;
+        let members = mailbox_type(&globals, mailbox.id)?;
         linker.word = members.first().copied().ok_or(missing)?;
         linker.void = linker.find_or_add(Op::TypeVoid, None, vec![]);
         linker.procedure = linker.find_or_add(Op::TypeFunction, None, vec![Operand::IdRef(linker.void)]);
-        linker.make_private(pointer)?;
+        linker.take_out(mailbox.id);
         let body = std::mem::take(&mut linker.functions);
         for word in mailbox.adds(&globals, &body) {
             let function = linker.fresh();
             linker.calls.insert(word, function);
         }
-        let body = mailbox.made_private(&globals, body, &linker, &linker.calls)?;
+        let calls = linker.calls.clone();
+        let WithoutBuffer { body, variables } = mailbox.made_private(&globals, body, &mut linker, &calls)?;
         linker.functions = body.into_iter().map(|(instruction, _)| instruction).collect();
+        for instruction in &mut linker.functions {
+            for id in instruction.operands.iter_mut().filter_map(Operand::id_ref_any_mut) {
+                *id = variables.get(id).copied().unwrap_or(*id);
+            }
+        }
         Ok(linker)
     }
 
@@ -237,7 +244,7 @@ impl<'a> Linker<'a> {
         let main = check::entry_point(outside)?;
         let declared = mailbox.declared(&globals, &check::reachable(body, main)?)?;
         let operation = Operation::new(handler, outside, declared)?;
-        let mut services = HashMap::new();
+        let mut services = BTreeMap::new();
         for word in mailbox.adds(&globals, body) {
             services.insert(word, self.service(word)?);
         }
@@ -260,7 +267,7 @@ impl<'a> Linker<'a> {
         }
         let parsed = parse(code)?;
         let globals = Globals::of(&parsed.instructions);
-        let function = self.add_functions(&parsed, &globals, &HashMap::new())?;
+        let function = self.add_functions(&parsed, &globals, &BTreeMap::new())?;
         self.services[index.unwrap_or_default()].1 = Some(function);
         Ok(function)
     }
@@ -271,7 +278,7 @@ impl<'a> Linker<'a> {
         &mut self,
         parsed: &Parsed,
         globals: &Globals,
-        services: &HashMap<u32, u32>,
+        services: &BTreeMap<u32, u32>,
     ) -> Result<u32> {
         if parsed.version > self.version {
             return Err(format!(
@@ -285,14 +292,15 @@ impl<'a> Linker<'a> {
         let body = check::reachable(body, main)?;
         let mailbox = Mailbox::of(globals)?;
         let before = self.bound;
-        let mut map = HashMap::from([(mailbox.id, self.mailbox)]);
+        let mut map = HashMap::new();
         for id in body.iter().filter_map(|instruction| instruction.result_id) {
             if globals.defined.contains_key(&id) || map.insert(id, self.bound).is_some() {
                 return Err(format!("id %{id} is defined twice; the module is malformed"));
             }
             self.bound += 1;
         }
-        let body = mailbox.made_private(globals, body, self, services)?;
+        let WithoutBuffer { body, variables } = mailbox.made_private(globals, body, self, services)?;
+        map.extend(variables);
         let mut inside = Vec::with_capacity(body.len());
         for (mut instruction, resolved) in body {
             if let Some(id) = &mut instruction.result_id {

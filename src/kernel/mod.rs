@@ -2,16 +2,22 @@
 
 mod builder;
 mod family;
+#[cfg(feature = "shaderc")]
+mod glsl;
 mod link;
 mod module;
 #[path = "build/parse.rs"]
 mod parse;
+#[path = "build/reflect.rs"]
+mod reflect;
 
 pub use builder::{Kernel, KernelBuilder, operations_of};
+pub use family::opcodes;
 pub(crate) use family::{IO, Wanted, claim_cost, is_wide, smallest};
 pub use link::{Argument, ArgumentKind, LinkError, Linked, Operation, Width};
 use module::Aligned;
-pub use module::{Binding, Module};
+pub use module::Module;
+pub use reflect::{Binding, Reflection, reflect};
 
 /// Of what the build script has too: a message for people.
 type Result<T> = std::result::Result<T, String>;
@@ -22,6 +28,27 @@ const MODULES: &[Module] = include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 /// All embedded modules, sorted by name.
 pub fn modules() -> &'static [Module] {
     MODULES
+}
+
+/// A module as people read it, an instruction a line.
+///
+/// # Errors
+/// What is wrong with a malformed module. No input panics.
+pub fn disassemble(code: &[u8]) -> std::result::Result<String, String> {
+    use rspirv::binary::Disassemble as _;
+
+    let parsed = parse::parse(code)?;
+    let mut text = format!(
+        "; SPIR-V {}.{}, ids below {}\n",
+        parsed.version >> 16 & 0xFF,
+        parsed.version >> 8 & 0xFF,
+        parsed.bound
+    );
+    for instruction in &parsed.instructions {
+        text += &instruction.disassemble();
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// The module of this name, if there is one.

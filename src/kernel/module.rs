@@ -1,5 +1,7 @@
 //! One compiled module, with what the build script read out of it.
 
+use super::Binding;
+
 /// A compute shader in SPIR-V, embedded in the library. Its entry point is `main`.
 #[derive(Debug)]
 pub struct Module {
@@ -39,17 +41,6 @@ impl Module {
     pub fn bytes(&self) -> &'static [u8] {
         &self.code.0
     }
-}
-
-/// A descriptor that a module names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Binding {
-    /// Descriptor set.
-    pub set: u32,
-    /// Binding within the set.
-    pub binding: u32,
-    /// Whether it is a storage buffer.
-    pub storage_buffer: bool,
 }
 
 /// Bytes at an address that `u32`s can be read from.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use clap::builder::{EnumValueParser, TypedValueParser as _};
 use ringfence::io::transfer::EngineChoice;
+use ringfence::kernel::LinkError;
 use ringfence::observe::{FetchError, ObserveError};
 use ringfence::runtime::{Mode, Runtime, RuntimeBuilder, RuntimeError, SubmitError};
 use ringfence::vulkan::VulkanError;
@@ -98,6 +99,8 @@ pub enum Trouble {
     Submit(#[from] SubmitError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
     #[error(transparent)]
     Vulkan(#[from] VulkanError),
     #[error(transparent)]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod common;
+mod kernel;
 mod load;
 mod observing;
 mod probe;
@@ -28,6 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(bench::Args),
+    Kernel(kernel::Args),
     Load(load::Args),
     Probe(probe::Args),
     Run(run::Args),
@@ -42,7 +44,7 @@ impl Command {
         match self {
             Self::Bench(args) if args.leaves_cores() => cores,
             Self::Bench(_) | Self::Load(_) | Self::Run(_) => cores.saturating_sub(1),
-            Self::Probe(_) | Self::Scan(_) | Self::Top(_) => cores,
+            Self::Kernel(_) | Self::Probe(_) | Self::Scan(_) | Self::Top(_) => cores,
         }
     }
 }
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     common::trace();
     match cli.command {
         Command::Bench(args) => bench::run(&cli.global, &args).unwrap_or_else(common::trouble),
+        Command::Kernel(args) => kernel::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Load(args) => load::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Probe(args) => probe::run(&cli.global, &args).unwrap_or_else(common::trouble),
         Command::Run(args) => run::run(&cli.global, &args).unwrap_or_else(common::trouble),

@@ -28,8 +28,8 @@ pub struct Reflection {
     pub push_constant_bytes: u32,
 }
 
-/// Where a descriptor is bound.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A descriptor that a module names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Binding {
     /// Descriptor set.
     pub set: u32,

@@ -1,6 +1,6 @@
 //! What a module declares outside its functions, and what makes two declarations alike.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rspirv::binary::Assemble as _;
 use rspirv::dr::{Instruction, Operand};
@@ -16,13 +16,13 @@ pub(super) type Decorating = (Option<u32>, Vec<u32>);
 pub(super) struct Globals {
     pub defined: HashMap<u32, Instruction>,
     /// By target.
-    pub decorations: HashMap<u32, BTreeSet<Decorating>>,
+    pub decorations: BTreeMap<u32, BTreeSet<Decorating>>,
     pub mailbox: Option<u32>,
 }
 
 impl Globals {
     pub(super) fn of(instructions: &[Instruction]) -> Self {
-        let mut globals = Self { defined: HashMap::new(), decorations: HashMap::new(), mailbox: None };
+        let mut globals = Self { defined: HashMap::new(), decorations: BTreeMap::new(), mailbox: None };
         for instruction in instructions {
             let rest = |from: usize| instruction.operands[from..].iter().flat_map(|o| o.assemble()).collect();
             match (instruction.class.opcode, &instruction.operands[..]) {
@@ -39,7 +39,7 @@ impl Globals {
                 globals.defined.insert(id, instruction.clone());
             }
         }
-        globals.mailbox = globals.defined.keys().copied().find(|id| {
+        globals.mailbox = globals.decorations.keys().copied().find(|id| {
             globals.number(*id, Decoration::Binding) == Some(BIND_MAILBOX)
                 && globals.number(*id, Decoration::DescriptorSet) == Some(0)
         });
@@ -88,8 +88,8 @@ pub(super) fn split(instructions: &[Instruction]) -> (&[Instruction], &[Instruct
     instructions.split_at(start.unwrap_or(instructions.len()))
 }
 
-/// The pointer type of the mailbox, and the types of its members.
-pub(super) fn mailbox_type(globals: &Globals, mailbox: u32) -> Result<(u32, Vec<u32>)> {
+/// The types of the mailbox's members.
+pub(super) fn mailbox_type(globals: &Globals, mailbox: u32) -> Result<Vec<u32>> {
     let wrong = "has another mailbox than the kernel; compile it with the handler.glsl of this version";
     let pointer = globals.defined.get(&mailbox).and_then(|variable| variable.result_type).ok_or(wrong)?;
     let structure = globals.defined.get(&pointer).and_then(|pointer| pointer.operands.get(1)?.id_ref_any());
@@ -100,7 +100,7 @@ pub(super) fn mailbox_type(globals: &Globals, mailbox: u32) -> Result<(u32, Vec<
         matches!(of, Some((Op::TypeInt, [Operand::LiteralBit32(32), Operand::LiteralBit32(0)])))
     });
     if structure.class.opcode == Op::TypeStruct && words && members.len() == super::mailbox::WORDS {
-        Ok((pointer, members))
+        Ok(members)
     } else {
         Err(wrong.to_owned())
     }

@@ -1,6 +1,6 @@
 //! The mailbox between the kernel and its handlers, made private; and the calls behind it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::{FunctionControl, Op, SelectionControl, StorageClass};
@@ -38,8 +38,15 @@ pub(super) struct Declared {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolved {
     Nothing,
-    Type,
     All,
+}
+
+/// Functions in which the mailbox is no buffer any more.
+pub(super) struct WithoutBuffer {
+    /// Their instructions, and which of them name the kernel's ids.
+    pub body: Vec<(Instruction, Resolved)>,
+    /// The kernel's variables that pointers to its words become.
+    pub variables: HashMap<u32, u32>,
 }
 
 /// A module's variable for the mailbox.
@@ -70,7 +77,7 @@ impl Mailbox {
     }
 
     /// The words that pointers in `body` lead to, by the pointer's id.
-    fn words(&self, globals: &Globals, body: &[Instruction]) -> HashMap<u32, u32> {
+    fn words(&self, globals: &Globals, body: &[Instruction]) -> BTreeMap<u32, u32> {
         body.iter()
             .filter_map(|instruction| Some((instruction.result_id?, self.word(globals, instruction)?)))
             .collect()
@@ -120,15 +127,14 @@ impl Mailbox {
         Ok(Declared { opcode: constant(OPCODE, "an opcode")?, width })
     }
 
-    /// Instructions of functions in which the mailbox is no buffer any more, and which of them name the kernel's ids.
-    /// `calls`: the functions that adds to its words are calls of.
+    /// Makes variables of the mailbox. `calls`: the functions that adds to its words are calls of.
     pub(super) fn made_private(
         &self,
         globals: &Globals,
         body: Vec<Instruction>,
-        linker: &Linker<'_>,
-        calls: &HashMap<u32, u32>,
-    ) -> Result<Vec<(Instruction, Resolved)>> {
+        linker: &mut Linker<'_>,
+        calls: &BTreeMap<u32, u32>,
+    ) -> Result<WithoutBuffer> {
         let words = self.words(globals, &body);
         let mut out = Vec::with_capacity(body.len());
         for mut instruction in body {
@@ -137,10 +143,7 @@ impl Mailbox {
             let callee = word.and_then(|word| calls.get(&word));
             let mut resolved = Resolved::Nothing;
             match (instruction.class.opcode, word, callee) {
-                _ if self.word(globals, &instruction).is_some() => {
-                    instruction.result_type = Some(linker.word_pointer);
-                    resolved = Resolved::Type;
-                }
+                _ if self.word(globals, &instruction).is_some() => continue,
                 // What follows the pointer, and in a store the value, is for memory that others see.
                 (Op::Load, Some(_), _) => instruction.operands.truncate(1),
                 (Op::Store, Some(CONTRACT | OPCODE | WIDTH), _) => continue,
@@ -164,35 +167,37 @@ impl Mailbox {
             }
             out.push((instruction, resolved));
         }
-        Ok(out)
+        let used = words.iter().filter(|(_, word)| !matches!(**word, CONTRACT | OPCODE | WIDTH));
+        let variables = used.map(|(id, word)| (*id, linker.variable_of(*word))).collect();
+        Ok(WithoutBuffer { body: out, variables })
     }
 }
 
 impl Linker<'_> {
-    /// Makes a variable of the invocation's own of the mailbox. Its type loses the layout, which such a variable
-    /// must not have.
-    pub(super) fn make_private(&mut self, pointer: u32) -> Result<()> {
-        let (mailbox, word) = (self.mailbox, self.word);
-        let class = |class| Operand::StorageClass(class);
-        let mut structure = None;
-        for instruction in &mut self.globals {
-            if instruction.result_id == Some(pointer) {
-                instruction.operands[0] = class(StorageClass::Private);
-                structure = instruction.operands.get(1).and_then(Operand::id_ref_any);
-            } else if instruction.result_id == Some(mailbox) {
-                instruction.operands[0] = class(StorageClass::Private);
-            }
+    /// Takes the buffer out that was the kernel's mailbox.
+    pub(super) fn take_out(&mut self, mailbox: u32) {
+        self.known.retain(|_, id| *id != mailbox);
+        self.globals.retain(|instruction| instruction.result_id != Some(mailbox));
+        self.annotations.retain(|decoration| decoration.operands.first() != Some(&Operand::IdRef(mailbox)));
+        for entry in self.head.iter_mut().filter(|instruction| instruction.class.opcode == Op::EntryPoint) {
+            entry.operands.retain(|operand| *operand != Operand::IdRef(mailbox));
         }
-        let structure = structure.ok_or("its mailbox has no type")?;
-        // What a handler declares like them is a buffer.
-        self.known.retain(|_, id| ![pointer, structure, mailbox].contains(id));
-        self.annotations.retain(|decoration| {
-            let target = decoration.operands.first().and_then(Operand::id_ref_any);
-            target != Some(mailbox) && target != Some(structure)
+        self.head.retain(|instruction| {
+            let names = matches!(instruction.class.opcode, Op::Name | Op::MemberName);
+            !(names && instruction.operands.first() == Some(&Operand::IdRef(mailbox)))
         });
-        self.word_pointer =
-            self.find_or_add(Op::TypePointer, None, vec![class(StorageClass::Private), Operand::IdRef(word)]);
-        Ok(())
+    }
+
+    /// The variable of the invocation's own that is a word of the mailbox.
+    fn variable_of(&mut self, word: u32) -> u32 {
+        if let Some(id) = self.words.get(&word) {
+            return *id;
+        }
+        let class = Operand::StorageClass(StorageClass::Private);
+        let pointer = self.find_or_add(Op::TypePointer, None, vec![class.clone(), Operand::IdRef(self.word)]);
+        let variable = self.find_or_add(Op::Variable, Some(pointer), vec![class]);
+        self.words.insert(word, variable);
+        variable
     }
 
     /// The function that calls the handler of the mailbox's opcode; for others it leaves the mailbox as it is.
@@ -207,21 +212,12 @@ impl Linker<'_> {
 
     /// The function that stores 1 where services answer, if the handler of the mailbox's opcode is wide.
     pub(super) fn widths(&mut self, function: u32, wide: &[u32]) {
-        let [index, one] = [X0, 1].map(|value| self.number(value));
+        let one = self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(1)]);
+        let answer = self.variable_of(X0);
         let cases: Vec<_> = wide.iter().map(|opcode| (*opcode, one)).collect();
-        self.switch(function, &cases, |linker, one| {
-            let pointer = linker.fresh();
-            let operands = vec![Operand::IdRef(linker.mailbox), Operand::IdRef(index)];
-            let stored = vec![Operand::IdRef(pointer), Operand::IdRef(one)];
-            vec![
-                Instruction::new(Op::AccessChain, Some(linker.word_pointer), Some(pointer), operands),
-                Instruction::new(Op::Store, None, None, stored),
-            ]
+        self.switch(function, &cases, |_, one| {
+            vec![Instruction::new(Op::Store, None, None, vec![Operand::IdRef(answer), Operand::IdRef(one)])]
         });
-    }
-
-    fn number(&mut self, value: u32) -> u32 {
-        self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(value)])
     }
 
     /// A function that does something for the mailbox's opcode, if it is one of `cases`.
@@ -231,15 +227,14 @@ impl Linker<'_> {
         cases: &[(u32, u32)],
         mut case: impl FnMut(&mut Self, u32) -> Vec<Instruction>,
     ) {
-        let index = self.number(OP);
-        let [label, pointer, opcode, end] = [(); 4].map(|()| self.fresh());
+        let word = self.variable_of(OP);
+        let [label, opcode, end] = [(); 3].map(|()| self.fresh());
         let blocks: Vec<_> = cases.iter().map(|(op, of)| (*op, self.fresh(), case(self, *of))).collect();
         let id = Operand::IdRef;
         let mut targets = vec![id(opcode), id(end)];
         targets.extend(blocks.iter().flat_map(|(op, block, _)| [Operand::LiteralBit32(*op), id(*block)]));
         let control = Operand::FunctionControl(FunctionControl::NONE);
         let merge = vec![id(end), Operand::SelectionControl(SelectionControl::NONE)];
-        let word = vec![id(self.mailbox), id(index)];
         let mut body = vec![
             Instruction::new(
                 Op::Function,
@@ -248,8 +243,7 @@ impl Linker<'_> {
                 vec![control, id(self.procedure)],
             ),
             Instruction::new(Op::Label, None, Some(label), vec![]),
-            Instruction::new(Op::AccessChain, Some(self.word_pointer), Some(pointer), word),
-            Instruction::new(Op::Load, Some(self.word), Some(opcode), vec![id(pointer)]),
+            Instruction::new(Op::Load, Some(self.word), Some(opcode), vec![id(word)]),
             Instruction::new(Op::SelectionMerge, None, None, merge),
             Instruction::new(Op::Switch, None, None, targets),
         ];

@@ -90,7 +90,7 @@ impl Operation {
         });
         let (name, arguments) = match said.next() {
             Some(text) => signature(text).map(|(name, arguments)| (name, Some(arguments)))?,
-            None => (handler.name.to_owned(), None),
+            None => (stem(handler.name), None),
         };
         Ok(Self { name, opcode, width: declared.width, arguments })
     }
@@ -166,6 +166,65 @@ pub(crate) fn signature(text: &str) -> Result<(String, Vec<Argument>)> {
         return Err(whole(format!("{} arguments; a slot has {ARGS_PER_SLOT}", arguments.len())));
     }
     Ok((name.to_owned(), arguments))
+}
+
+/// A handler's module with what its source says of it after `#pragma ringfence`, which compilers leave out.
+///
+/// # Errors
+/// Says what is wrong with the pragma.
+#[cfg(feature = "shaderc")]
+pub(crate) fn with_signature(code: &[u8], source: &str) -> Result<Vec<u8>> {
+    use rspirv::binary::Assemble as _;
+
+    let pragmas = source.lines().filter_map(|line| {
+        let rest = line.trim_start().strip_prefix('#')?.trim_start().strip_prefix("pragma")?;
+        rest.trim_start().strip_prefix(MARK.trim_end()).filter(|rest| rest.starts_with([' ', '\t']))
+    });
+    let said: Vec<_> = pragmas.collect();
+    let [said] = said[..] else {
+        return match said[..] {
+            [] => Ok(code.to_vec()),
+            _ => Err("has #pragma ringfence twice; a shader has one handler".into()),
+        };
+    };
+    signature(said)?;
+    let text = vec![Operand::LiteralString(format!("{MARK}{}", said.trim()))];
+    let mut words: Vec<u32> = code.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    // Behind the names, before the annotations (SPIR-V specification section 2.4).
+    let mut at = 5;
+    while let Some(first) = words.get(at).filter(|first| is_head(**first & 0xFFFF)) {
+        at += (*first >> 16) as usize;
+    }
+    let said = Instruction::new(Op::ModuleProcessed, None, None, text).assemble();
+    words.splice(at..at, said);
+    Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+/// Whether an instruction stands before where a module says what was done to it.
+#[cfg(feature = "shaderc")]
+fn is_head(opcode: u32) -> bool {
+    const HEAD: &[Op] = &[
+        Op::Capability,
+        Op::Extension,
+        Op::ExtInstImport,
+        Op::MemoryModel,
+        Op::EntryPoint,
+        Op::ExecutionMode,
+        Op::ExecutionModeId,
+        Op::String,
+        Op::Source,
+        Op::SourceContinued,
+        Op::SourceExtension,
+        Op::Name,
+        Op::MemberName,
+    ];
+    HEAD.iter().any(|op| *op as u32 == opcode)
+}
+
+/// What a handler is called that does not say so itself: of a file's path its last part, without an ending.
+fn stem(name: &str) -> String {
+    let stem = std::path::Path::new(name).file_stem();
+    stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 
 /// A name in GLSL and in Rust alike, in lower case.

@@ -3,9 +3,12 @@
 //! Everything is checked while it is read, so that every complaint has a line and a column: what this
 //! module accepts can be published, if the device has the memory for its tables.
 
+use std::sync::OnceLock;
+
 use ringfence::descriptor::{
     BuiltinOpcode, EncodeSlot, EncodedBatch, PackedOpDescriptor, SlotDescriptor, SlotOpcode,
 };
+use ringfence::kernel::Operation;
 use ringfence::observe::LEVEL_NAMES;
 use ringfence::protocol::abi::live::MAX_RESOURCES;
 use ringfence::protocol::{
@@ -202,13 +205,25 @@ fn raw(op: u32, args: &[u32]) -> SlotWords {
 /// An opcode: a name of the protocol, or any 32-bit number.
 pub struct Op(pub u32);
 
+/// The names of handlers, which reading a file cannot be given otherwise: serde makes each `Op` out of nothing.
+static HANDLERS: OnceLock<Vec<(String, u32)>> = OnceLock::new();
+
+/// Lets files name these operations, too. Of two calls the first counts.
+pub fn know(operations: &[Operation]) {
+    let names = operations.iter().map(|operation| (operation.name.clone(), operation.opcode));
+    let _ = HANDLERS.set(names.collect());
+}
+
 impl Named for Op {
     const EXPECTED: &str = "the name of an opcode, or its number below 2^32";
 
     fn named(name: &str) -> Result<Self, String> {
-        let opcode = BuiltinOpcode::from_name(name);
-        opcode.map(|opcode| Self(opcode.value())).ok_or_else(|| {
-            let names: Vec<_> = BuiltinOpcode::ALL.iter().map(|opcode| opcode.name()).collect();
+        let handlers = HANDLERS.get().map_or(&[][..], Vec::as_slice);
+        let handler = handlers.iter().find(|(known, _)| known == name).map(|(_, opcode)| *opcode);
+        let opcode = BuiltinOpcode::from_name(name).map(BuiltinOpcode::value).or(handler);
+        opcode.map(Self).ok_or_else(|| {
+            let built_in = BuiltinOpcode::ALL.iter().map(|opcode| opcode.name());
+            let names: Vec<_> = built_in.chain(handlers.iter().map(|(name, _)| &name[..])).collect();
             format!("there is no opcode {name:?}; the names are {}, and any number will do", names.join(", "))
         })
     }

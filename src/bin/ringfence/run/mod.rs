@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ringfence::descriptor::EncodedBatch;
+use ringfence::kernel::Kernel;
 use ringfence::protocol::opcode::UNFOLD;
 use ringfence::protocol::{
     OBSERVABLE_BASE, OPCODE_WORD, PRIORITY_NORMAL, PRIORITY_WORD, SlotWords, priority_offsets,
@@ -20,6 +21,7 @@ use ringfence::protocol::{
 use ringfence::runtime::{Runtime, RuntimeBuilder, RuntimeError, Tenant};
 
 use crate::common::{self, Ended, Global, Trouble};
+use crate::kernel::{HandlerFile, kernel_of};
 use crate::observing::Observing;
 use input::Program;
 use output::{BatchReport, Report, TenantReport};
@@ -45,6 +47,11 @@ pub struct Args {
     /// The file; `-` is standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// A handler of yours to link into the kernel, in SPIR-V (or GLSL, if the program was built for that): slots name it
+    /// by its opcode or its name. FILE=OPCODE gives it another opcode than it declares. It is native code on a CPU
+    /// driver, and can do there what this program may.
+    #[arg(long, value_name = "FILE")]
+    handler: Vec<HandlerFile>,
     #[command(flatten)]
     observing: Observing,
 }
@@ -58,9 +65,11 @@ struct File {
 /// Exit code 0 although slots faulted: the faults are the answer.
 pub fn run(global: &Global, args: &Args) -> Ended {
     let file = File::read(&args.file)?;
+    let kernel = kernel_of(&args.handler)?;
+    input::know(kernel.operations());
     let program = Program::read(&file.bytes)
         .map_err(|error| Trouble::BadFile { name: file.name.clone(), error: error.into() })?;
-    common::print(global.json, &execute(global, &args.observing, &file, &program)?)?;
+    common::print(global.json, &execute(global, args, kernel, &file, &program)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,13 +92,16 @@ impl File {
 
 fn execute(
     global: &Global,
-    observing: &Observing,
+    args: &Args,
+    kernel: Kernel,
     file: &File,
     program: &Program,
 ) -> Result<Report, Trouble> {
     let batches: Vec<EncodedBatch> = program.batches.iter().map(|batch| batch.encode()).collect();
-    let runtime = builder(global, program, &batches).build()?;
-    let _observer = observing.attach(&runtime, "run")?;
+    let builder = builder(global, program, &batches);
+    // SAFETY: whoever runs the program answers for the handlers that he gives it, as for the program itself.
+    let runtime = unsafe { builder.kernel(kernel) }.build()?;
+    let _observer = args.observing.attach(&runtime, "run")?;
     // Handles count up from 0 in the order of registration.
     let _tables = program
         .tables

@@ -1,0 +1,134 @@
+//! `ringfence kernel`, and `ringfence run --handler`: handlers tried without a line of Rust.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+fn ringfence(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ringfence")).args(arguments).output().expect("the program starts")
+}
+
+fn handler(name: &str) -> String {
+    format!("{}/spirv/handler_{name}.spv", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).into_owned()
+}
+
+fn answer(arguments: &[&str]) -> Value {
+    let output = ringfence(arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON value")
+}
+
+/// A file of this test's own.
+fn file(name: &str, content: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kernel_program.{name}"));
+    std::fs::write(&path, content).expect("it is written");
+    path
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().expect("a name")
+}
+
+#[test]
+fn the_kernels_modules_are_listed() {
+    let modules = answer(&["kernel", "list", "--json"]);
+    let named = |name: &str| {
+        let all = modules.as_array().expect("a list");
+        all.iter().find(|module| module["module"] == name).expect("it is there").clone()
+    };
+    let has = |module: &Value, operation: &str| {
+        module["operations"].as_array().expect("a list").contains(&json!(operation))
+    };
+    let (core, full) = (named("core"), named("handlers_full"));
+    assert!(has(&core, "STORE_U32") && !has(&core, "SCAN") && core["place"] == false, "{core}");
+    assert!(has(&full, "SCAN") && has(&full, "UNFOLD") && full["place"] == true, "{full}");
+}
+
+#[test]
+fn what_is_linked_tells_what_it_has() {
+    let out = file("linked.spv", b"");
+    let (gcd, total) = (handler("gcd"), handler("total") + "=0x10001");
+    let report = answer(&["kernel", "link", &gcd, &total, "-o", shown(&out), "--json"]);
+    let operations = json!([
+        {"opcode": 8, "name": "handler_gcd", "width": "lane", "arguments": null},
+        {"opcode": 0x1_0001, "name": "handler_total", "width": "wide", "arguments": null},
+    ]);
+    assert_eq!(report["operations"], operations);
+    let listed = answer(&["kernel", "list", shown(&out), "--json"]);
+    assert_eq!(listed[0]["operations"], operations);
+    assert_eq!(listed[0]["bytes"], report["bytes"]);
+    let explained = answer(&["kernel", "explain", shown(&out), "--json"]);
+    let bindings = explained["bindings"].as_array().expect("a list");
+    assert!(bindings.iter().all(|binding| binding["name"] != "BIND_MAILBOX"), "{explained}");
+    assert_eq!(explained["loops"], report["loops"]);
+    let disassembled = text(&ringfence(&["kernel", "disasm", shown(&out)]).stdout);
+    assert!(disassembled.contains("OpEntryPoint") && disassembled.contains("handler_gcd"), "{disassembled}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_an_exit_code() {
+    let cut = file("cut.spv", &support::handlers::code("gcd")[..1000]);
+    let core = format!("{}/spirv/core.spv", env!("CARGO_MANIFEST_DIR"));
+    let (gcd, same) = (handler("gcd"), handler("note") + "=8");
+    let system = gcd.clone() + "=0xFFFE";
+    let glsl = file("some.comp", b"#version 460\nvoid main() {}\n");
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["check", &gcd], 0, "lane handler_gcd"),
+        (&["check", &gcd, &same], 1, "0x8"),
+        (&["check", shown(&cut)], 1, "claims"),
+        (&["check", &core], 1, "handler.glsl"),
+        (&["check", &system], 1, "0xfffe"),
+        (&["check", "/nowhere/at/all.spv"], 2, "/nowhere/at/all.spv"),
+        (&["link", &gcd, "--into", "core", "-o", "/nowhere/at/all.spv"], 2, "'core'"),
+        (&["explain", shown(&glsl)], 2, "instead of SPIR-V's"),
+    ];
+    for (arguments, code, wanted) in cases {
+        let output = ringfence(&[&["kernel"], arguments].concat());
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(wanted), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn handlers_run_from_a_file_of_slots() {
+    let slots = json!({"tables": [[1, 2, 3, 0xFFFF_FFFFu32]], "batches": [{"slots": [
+        {"op": "handler_gcd", "args": [12, 18]},
+        {"op": "handler_total", "args": [0, 0, 16, 3]},
+        {"op": 9, "args": [1, 0, 16, 3]},
+        {"op": "PACKED_SLOT", "ops": [{"op": 8, "args": [5, 10]}, {"op": "NOP"}]},
+        {"op": 11, "args": []},
+    ]}]});
+    let slots = file("slots.json", slots.to_string().as_bytes());
+    for mode in ["live", "epoch"] {
+        let (gcd, total) = (handler("gcd"), handler("total"));
+        let arguments =
+            ["run", "--json", "--mode", mode, "--handler", &gcd, "--handler", &total, shown(&slots)];
+        let report = answer(&arguments);
+        let ended: Vec<_> = report["batches"][0]["slots"]
+            .as_array()
+            .expect("slots")
+            .iter()
+            .map(|slot| (slot["result"].as_u64(), slot["fault"].as_str().map(str::to_owned)))
+            .collect();
+        let fault = |name: &str| (None, Some(name.to_owned()));
+        let wanted = [
+            (Some(6), None),
+            (Some(3 * (6 + 0xFFFF_FFFF)), None),
+            fault("BAD_OPERAND"),
+            (Some(2), None),
+            fault("UNKNOWN_OPCODE"),
+        ];
+        assert_eq!(ended, wanted, "{mode}: {report}");
+    }
+    let unknown = file("unknown.json", br#"{"batches": [{"slots": [{"op": "handler_gcd"}]}]}"#);
+    let output = ringfence(&["run", shown(&unknown)]);
+    assert!(text(&output.stderr).contains("there is no opcode"), "{}", text(&output.stderr));
+}
