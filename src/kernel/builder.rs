@@ -35,6 +35,9 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Kernel {
     sources: Arc<[Source]>,
+    /// Of each source.
+    given: Arc<[Operation]>,
+    /// The same, sorted by opcode.
     operations: Arc<[Operation]>,
 }
 
@@ -52,6 +55,11 @@ impl Kernel {
     /// Each handler in SPIR-V, by the name that it was added with, in the order in which they were.
     pub fn handlers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.sources.iter().map(|source| (&source.name[..], &source.code[..]))
+    }
+
+    /// What each of them is.
+    pub(crate) fn given(&self) -> &[Operation] {
+        &self.given
     }
 
     /// The embedded module `place` with the operations linked into it.
@@ -144,8 +152,9 @@ impl KernelBuilder {
             operations.push(operation(&Handler { name: &name, opcode, code: &code }).map_err(named)?);
             sources.push(Source { name, opcode, code });
         }
+        let given = operations.clone().into();
         operations.sort_by_key(|operation| operation.opcode);
-        let kernel = Kernel { sources: sources.into(), operations: operations.into() };
+        let kernel = Kernel { sources: sources.into(), given, operations: operations.into() };
         if let Some(place) = module("handlers") {
             kernel.link(place)?;
         }

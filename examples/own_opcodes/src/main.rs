@@ -1,0 +1,112 @@
+//! Two operations of this program's own in the resident kernel, by three ways: compiled from GLSL by build.rs, compiled
+//! from GLSL while the program runs, and as SPIR-V, without a compiler.
+
+use std::error::Error;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use ringfence::descriptor::{PackedOpDescriptor, SlotDescriptor};
+use ringfence::kernel::{Kernel, module};
+use ringfence::runtime::{Outcome, Runtime};
+
+/// `kernel()`, `Collatz`, `Saxpy`: what build.rs has made of `glsl/`.
+mod kernel {
+    include!(concat!(env!("OUT_DIR"), "/kernel.rs"));
+}
+use kernel::{Collatz, Saxpy};
+
+const NUMBERS: u32 = 100_000;
+/// Slots of each measurement, and measurements of each way.
+const SLOTS: u32 = 20_000;
+const ROUNDS: usize = 15;
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let built = kernel::kernel()?;
+    for operation in built.operations() {
+        println!("opcode {:#x}: {operation}", operation.opcode);
+    }
+    let while_running = Kernel::builder()
+        .glsl("collatz.comp", include_str!("../glsl/collatz.comp"))
+        .glsl("saxpy.comp", include_str!("../glsl/saxpy.comp"))
+        .build()?;
+    let spirv =
+        built.handlers().fold(Kernel::builder(), |kernel, (name, code)| kernel.spirv(name, code)).build()?;
+
+    // The same words, so that none can be faster.
+    let place = module("handlers").ok_or("the module is embedded")?;
+    let words = |kernel: &Kernel| kernel.link(place).map(|linked| linked.words);
+    assert!(words(&built)? == words(&while_running)? && words(&built)? == words(&spirv)?);
+
+    let mut ways = Vec::new();
+    for (way, kernel) in [("build.rs", built), ("while running", while_running), ("SPIR-V", spirv)] {
+        // SAFETY: both handlers check what they are given, and reach memory by its handles alone.
+        let runtime = unsafe { Runtime::builder().kernel(kernel) }.build()?;
+        check(&runtime)?;
+        println!("{way}: all answers are right");
+        ways.push((way, runtime, Vec::new()));
+    }
+    // By turns, since machines have their moods.
+    for _ in 0..ROUNDS {
+        for (_, runtime, times) in &mut ways {
+            times.push(time(runtime)?);
+        }
+    }
+    let mut medians = ways.into_iter().map(|(way, _, mut times)| {
+        times.sort_unstable();
+        (way, times[ROUNDS / 2])
+    });
+    let (_, first) = medians.next().unwrap_or_default();
+    for (way, median) in medians {
+        println!("{way}: {:.3} times as fast as build.rs", first.as_secs_f64() / median.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// Both operations against plain Rust.
+fn check(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
+    // Submitted by name: the arguments are fields.
+    let job = runtime.submit(&Collatz { n: 27, most: 200 })?;
+    assert_eq!(job.wait()?.outcome, Outcome::Done(111));
+    let job = runtime.submit(&Collatz { n: 27, most: 5 })?;
+    assert_eq!(job.wait()?.outcome, Outcome::Fault { code: 128, detail: 5 });
+    // Several in one slot of 64 bytes.
+    let two = [Collatz { n: 6, most: 100 }, Collatz { n: 7, most: 100 }];
+    let packed = SlotDescriptor::packed(two.map(PackedOpDescriptor::from).to_vec());
+    assert_eq!(runtime.submit(&packed)?.wait()?.outcome, Outcome::Done(2));
+
+    let xs: Vec<f32> = (0..NUMBERS).map(|i| i as f32 * 0.1).collect();
+    let ys: Vec<f32> = (0..NUMBERS).map(|i| 1e6 / (i + 1) as f32).collect();
+    let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<u32>>();
+    let (x, y) = (runtime.table(&bits(&xs))?, runtime.table(&bits(&ys))?);
+    let out = runtime.output(NUMBERS)?;
+    let saxpy = Saxpy { a: -2.5, x: x.handle(), y: y.handle(), out: out.handle(), count: NUMBERS };
+    assert_eq!(runtime.submit(&saxpy)?.wait()?.outcome, Outcome::Done(NUMBERS.into()));
+    let words = out.words().ok_or("the host sees what slots write there")?;
+    for (i, (x, y)) in xs.iter().zip(&ys).enumerate() {
+        assert_eq!(f32::from_bits(words[i].load(Ordering::Relaxed)), -2.5 * x + y, "number {i}");
+    }
+    Ok(())
+}
+
+/// How long many small slots take.
+fn time(runtime: &Runtime) -> Result<Duration, Box<dyn Error>> {
+    let mut ring = runtime.ring(64)?;
+    let begin = Instant::now();
+    let (mut pushed, mut sum) = (0, 0);
+    while pushed < SLOTS || ring.in_flight() > 0 {
+        while pushed < SLOTS && ring.in_flight() < 64 {
+            let words = ringfence::descriptor::EncodeSlot::encode(&Collatz { n: 1 + pushed % 7, most: 20 })?;
+            ring.push(&words, pushed.into())?;
+            pushed += 1;
+        }
+        ring.flush()?;
+        ring.wait(PATIENCE, |_, outcome| {
+            if let Outcome::Done(steps) = outcome {
+                sum += steps;
+            }
+        })?;
+    }
+    assert_eq!(sum, (0..SLOTS).map(|i| [0, 1, 7, 2, 5, 8, 16][i as usize % 7]).sum::<u64>());
+    Ok(begin.elapsed())
+}
