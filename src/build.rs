@@ -143,10 +143,10 @@ fn put(path: &Path, content: &[u8]) -> Result<(), BuildError> {
 
 /// Keywords that can stand as `r#name`, and such as cannot.
 const KEYWORDS: &[&str] = &[
-    "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false", "fn", "for",
-    "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "static",
-    "struct", "trait", "true", "type", "unsafe", "use", "where", "while", "abstract", "become", "box", "do", "final",
-    "macro", "override", "priv", "try", "typeof", "unsized", "virtual", "yield",
+    "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false", "fn",
+    "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return",
+    "static", "struct", "trait", "true", "type", "unsafe", "use", "where", "while", "abstract", "become",
+    "box", "do", "final", "macro", "override", "priv", "try", "typeof", "unsized", "virtual", "yield",
 ];
 const NO_NAMES: &[&str] = &["self", "super", "crate", "_"];
 
@@ -171,14 +171,19 @@ fn wrapper(operation: &Operation) -> Result<String, BuildError> {
                     ArgumentKind::U32 => ("u32", "A number", format!("of.{field}")),
                     ArgumentKind::F32 => ("f32", "A number", format!("of.{field}.to_bits()")),
                     ArgumentKind::Read => ("u32", "The handle of memory that is read", format!("of.{field}")),
-                    ArgumentKind::Write => ("u32", "The handle of memory that is written", format!("of.{field}")),
+                    ArgumentKind::Write => {
+                        ("u32", "The handle of memory that is written", format!("of.{field}"))
+                    }
                 };
                 let _ = write!(fields, "    /// {what}.\n    pub {field}: {of},\n");
                 words.push(word);
             }
         }
         None => {
-            let _ = write!(fields, "    /// Its arguments, which the handler does not name.\n    pub args: [u32; 12],\n");
+            let _ = write!(
+                fields,
+                "    /// Its arguments, which the handler does not name.\n    pub args: [u32; 12],\n"
+            );
             words.extend((0..ARGS_PER_SLOT).map(|i| format!("of.args[{i}]")));
         }
     }
@@ -233,7 +238,8 @@ mod tests {
 
     fn operation(name: &str, arguments: Option<&[(&str, ArgumentKind)]>) -> Operation {
         let arguments = arguments.map(|all| {
-            let argument = |(name, kind): &(&str, ArgumentKind)| Argument { name: (*name).into(), kind: *kind };
+            let argument =
+                |(name, kind): &(&str, ArgumentKind)| Argument { name: (*name).into(), kind: *kind };
             all.iter().map(argument).collect()
         });
         Operation { name: name.into(), opcode: 8, width: Width::Lane, arguments }

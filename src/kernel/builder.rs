@@ -1,5 +1,6 @@
 //! Operations of users, on their way into the kernel.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::family::services;
@@ -8,7 +9,7 @@ use super::parse::parse;
 use super::{Module, module};
 
 /// A handler in SPIR-V.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Source {
     name: String,
     opcode: Option<u32>,
@@ -22,6 +23,12 @@ enum Given {
     /// And where its own includes are.
     #[cfg(feature = "shaderc")]
     Glsl(String, Option<std::path::PathBuf>),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} bytes", self.name, self.code.len())
+    }
 }
 
 impl Source {

@@ -14,6 +14,7 @@
 mod check;
 mod declare;
 mod globals;
+mod loops;
 mod mailbox;
 mod operation;
 
@@ -290,6 +291,7 @@ impl<'a> Linker<'a> {
         let (outside, body) = globals::split(&parsed.instructions);
         let main = self.check(outside)?;
         let body = check::reachable(body, main)?;
+        loops::all_end(globals, &body)?;
         let mailbox = Mailbox::of(globals)?;
         let before = self.bound;
         let mut map = HashMap::new();

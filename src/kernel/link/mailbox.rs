@@ -104,27 +104,27 @@ impl Mailbox {
             });
             match (stores.next(), stores.next()) {
                 (Some(value), None) => globals.constant(value).ok_or_else(|| {
-                    format!("declares {what} that is no constant; give LANE_HANDLER or WIDE_HANDLER a number")
+                    format!("declares as its {what} what is no constant; give LANE_HANDLER or WIDE_HANDLER a number")
                 }),
                 (None, _) => {
                     Err(format!("declares no {what}; end the shader with LANE_HANDLER or WIDE_HANDLER"))
                 }
-                _ => Err(format!("declares {what} twice; a shader has one handler")),
+                _ => Err(format!("declares its {what} twice; a shader has one handler")),
             }
         };
-        let contract = constant(CONTRACT, "a contract")?;
+        let contract = constant(CONTRACT, "contract")?;
         if contract != HANDLER_CONTRACT {
             return Err(format!(
                 "keeps to contract {contract} of handlers, and this kernel to {HANDLER_CONTRACT}; compile it with the \
                  handler.glsl of this version"
             ));
         }
-        let width = match constant(WIDTH, "a width")? {
+        let width = match constant(WIDTH, "width")? {
             HANDLER_LANE => Width::Lane,
             HANDLER_WIDE => Width::Wide,
             other => return Err(format!("declares the width {other}, which there is not; see handler.glsl")),
         };
-        Ok(Declared { opcode: constant(OPCODE, "an opcode")?, width })
+        Ok(Declared { opcode: constant(OPCODE, "opcode")?, width })
     }
 
     /// Makes variables of the mailbox. `calls`: the functions that adds to its words are calls of.
