@@ -2,10 +2,13 @@
 
 mod support;
 
-use ringfence::descriptor::{PackedOpDescriptor, SlotDescriptor, SlotOpcode};
+use ringfence::descriptor::{
+    BuiltinOpcode, PackedOpDescriptor, SlotDescriptor, SlotOpcode, UnfoldDescriptor,
+};
 use ringfence::kernel::{Kernel, LinkError};
+use ringfence::protocol::opcode::{SCAN, STORE_U32, SUM_WORDS, UNFOLD};
 use ringfence::protocol::{FaultCode, METRICS_BASE, OBSERVABLE_BASE, SYSTEM_MASK, try_read_debug_log};
-use ringfence::runtime::{Mode, Outcome, Runtime, RuntimeBuilder};
+use ringfence::runtime::{Job, Mode, Outcome, Runtime, RuntimeBuilder, StorageOptions, Tenant, Tenants};
 use support::handlers::code;
 use support::{MODES, PATIENCE, Random, assert_silent, builder};
 
@@ -85,7 +88,7 @@ fn handlers_see_memory_fault_and_stand_beside_other_operations() {
         let packed = |ops: &[(u32, &[u32])]| {
             let op = |(opcode, args): &(u32, &[u32])| {
                 let opcode = match opcode {
-                    2 => ringfence::descriptor::BuiltinOpcode::AtomicAdd.into(),
+                    2 => BuiltinOpcode::AtomicAdd.into(),
                     user => SlotOpcode::Custom(*user),
                 };
                 PackedOpDescriptor::new(opcode, args)
@@ -237,6 +240,96 @@ fn handlers_print() {
     }
 }
 
+/// All families in one kernel, handlers among them: those that the device publishes, too.
+#[test]
+fn handlers_stand_beside_all_other_families() {
+    for mode in MODES {
+        let runtime = with_handlers(builder(mode).opcodes(&[SCAN, SUM_WORDS, UNFOLD]))
+            .storage(StorageOptions::default())
+            .build()
+            .expect("a runtime");
+        let words: Vec<u32> = (0..5000).collect();
+        let table = runtime.table(&words).expect("a table");
+        let sum =
+            SlotDescriptor::single(BuiltinOpcode::SumWords, &[table.handle(), 0, 20_000]).expect("a slot");
+        let gcds =
+            UnfoldDescriptor::new(SlotOpcode::Custom(GCD), 300).args([0, 12, 0, 0, 0]).steps([1, 0, 0, 0]);
+        // Each of them a wide slot that gives way.
+        let totals = UnfoldDescriptor::new(SlotOpcode::Custom(TOTAL), 70)
+            .args([table.handle(), 0, 4, 300, 0])
+            .steps([0, 4, 4, 0]);
+        let unknown = UnfoldDescriptor::new(SlotOpcode::Custom(99), 3);
+        for _ in 0..3 {
+            let [gcds, totals, unknown] =
+                [gcds, totals, unknown].map(|unfold| runtime.submit(&unfold).expect("taken"));
+            let ended = all(&runtime, [sum.clone(), slot(TOTAL, &[table.handle(), 0, 20_000, 20])]);
+            assert_eq!(ended, [Outcome::Done(4999 * 2500), total(&words, 20)], "{mode}");
+            let end = |job: Job| job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
+            assert_eq!(end(gcds), Outcome::Done(300), "{mode}");
+            assert_eq!(end(totals), Outcome::Done(70), "{mode}");
+            let code = FaultCode::UnknownOpcode.code();
+            assert_eq!(end(unknown), Outcome::Fault { code, detail: 0 }, "{mode}");
+        }
+        let metrics = runtime.control().expect("a readback");
+        assert_eq!(metrics[METRICS_BASE as usize + GCD as usize], 900, "{mode}");
+        assert_eq!(metrics[METRICS_BASE as usize + TOTAL as usize], 213, "{mode}");
+    }
+    assert_silent();
+}
+
+#[test]
+fn handlers_keep_to_their_tenant() {
+    for mode in MODES {
+        let runtime = with_handlers(builder(mode).tenants(4).tenant_words(64)).build().expect("a runtime");
+        let one = runtime.tenant("one").window(4).open().expect("a tenant");
+        let other = runtime.tenant("other").window(4).open().expect("a tenant");
+        let barred = runtime.tenant("barred").opcodes(&[STORE_U32]).open().expect("a tenant");
+        let table = runtime.table(&[7; 20_000]).expect("a table");
+        table.set_tenants(Tenants::of([one.id()]).expect("an id"));
+        let ended = |tenant: &Tenant, opcode, args: &[u32]| {
+            let job = tenant.submit(&slot(opcode, args)).expect("taken");
+            job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome
+        };
+        let fault = |code: FaultCode, detail| Outcome::Fault { code: code.code(), detail };
+        let (mine, theirs) = (one.window().start, other.window().start);
+        let note = |word: u32| Outcome::Done(u64::from(NOTE) << 32 | u64::from(word));
+        let cases = [
+            (&one, NOTE, vec![mine, 5], note(0)),
+            (&one, NOTE, vec![theirs, 5], fault(FaultCode::BadOperand, 0)),
+            (&one, NOTE, vec![0, 5], fault(FaultCode::BadOperand, 0)),
+            (&other, NOTE, vec![theirs, 6], note(0)),
+            (&one, NOTE, vec![mine, 7], note(5)),
+            (&one, TOTAL, vec![table.handle(), 0, 80_000, 3], total(&[7; 20_000], 3)),
+            (&other, TOTAL, vec![table.handle(), 0, 80_000, 3], fault(FaultCode::BadOperand, 0)),
+            (&barred, GCD, vec![1, 1], fault(FaultCode::Unauthorized, 0)),
+            (&barred, TOTAL, vec![1, 1], fault(FaultCode::Unauthorized, 0)),
+            (&other, SAY, vec![3, 4], Outcome::Done(1)),
+        ];
+        for (n, (tenant, opcode, args, wanted)) in cases.into_iter().enumerate() {
+            assert_eq!(ended(tenant, opcode, &args), wanted, "{mode}: case {n}");
+        }
+        let log = |words: &[u32]| try_read_debug_log(bytemuck::cast_slice(words)).expect("a log").records;
+        assert_eq!(log(&one.debug_log()), []);
+        let said: Vec<_> =
+            log(&other.debug_log()).iter().map(|record| (record.fmt_id, record.args)).collect();
+        assert_eq!(said, [(3, [4, other.id(), 0])], "{mode}");
+        // Long ones of both, side by side: each gives way to the other's at a higher level.
+        table.set_tenants(Tenants::ALL);
+        let jobs: Vec<_> = (0..40)
+            .map(|n| {
+                let tenant = if n % 2 == 0 { &one } else { &other };
+                let slot = slot(TOTAL, &[table.handle(), 0, 80_000, 10]).with_priority(n % 5);
+                tenant.submit(&slot).expect("taken")
+            })
+            .collect();
+        for job in jobs {
+            let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
+            assert_eq!(ended, total(&[7; 20_000], 10), "{mode}");
+        }
+    }
+    assert_silent();
+}
+
 /// lavapipe 22.3 ends loops silently, and counts each that it comes by, entered or not: with many handlers' loops in
 /// the loop over the operations of packed slots, results would be wrong.
 #[test]
@@ -249,10 +342,10 @@ fn loops_of_many_handlers_stay_within_the_budget() {
         let kernel = kernel.build().expect("they link");
         // SAFETY: as above.
         let runtime = unsafe { builder(mode).workers(1).kernel(kernel) }.build().expect("a runtime");
-        let add = ringfence::descriptor::BuiltinOpcode::AtomicAdd;
+        let add = BuiltinOpcode::AtomicAdd;
         // Operations that no handler is called for, as many as a packed slot takes, and one for which one is.
         let mut ops = vec![PackedOpDescriptor::new(add, &[1, OBSERVABLE_BASE])];
-        ops.extend((0..14).map(|_| PackedOpDescriptor::new(ringfence::descriptor::BuiltinOpcode::Nop, &[])));
+        ops.extend((0..14).map(|_| PackedOpDescriptor::new(BuiltinOpcode::Nop, &[])));
         ops.push(PackedOpDescriptor::new(SlotOpcode::Custom(GCD + MANY - 1), &[12]));
         let count = ops.len() as u64;
         let packed = SlotDescriptor::packed(ops);
