@@ -21,8 +21,9 @@
 bool is_user_op(uint op) { return op > OP_BATCH_FENCE && op < SYSTEM_MASK && (op >> 4) != OP_PRINTF >> 4; }
 
 
-// `inner`: an operation of a packed slot.
-Outcome call_handler(uint op, uint slot, uvec4 a, bool inner) {
+// `inner`: an operation of a packed slot; `wide`: a slot of the whole subgroup. An opcode whose handler is of the other
+// width is unknown.
+Outcome call_handler(uint op, uint slot, uvec4 a, bool inner, bool wide) {
     mailbox.op = op;
     mailbox.slot = slot;
     mailbox.inner = inner ? 1 : 0;
@@ -41,10 +42,11 @@ Outcome call_handler(uint op, uint slot, uvec4 a, bool inner) {
     mailbox.detail = 0;
     mailbox.lo = 0;
     mailbox.hi = 0;
-    atomicAdd(mailbox.call, 1);
+    if (wide) atomicAdd(mailbox.call_wide, 1);
+    else atomicAdd(mailbox.call_lane, 1);
     // Fault codes have 8 bits, and above them there is but one thing that it may say, if it is wide.
     uint fault = mailbox.fault;
-    if (mailbox.wide == 0 || fault != HANDLER_LEAVES) fault &= 0xFF;
+    if (!wide || fault != HANDLER_LEAVES) fault &= 0xFF;
     return Outcome(fault, mailbox.detail & 0xFFFF, mailbox.lo, mailbox.hi);
 }
 
@@ -86,7 +88,7 @@ Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies, bool inn
     }
 #ifdef WITH_HANDLERS
     if (subgroupAny(mine && is_user_op(op))) {
-        if (mine && is_user_op(op)) o = call_handler(op, slot, a, inner);
+        if (mine && is_user_op(op)) o = call_handler(op, slot, a, inner, false);
         charge(HANDLER_TURNS);
     }
 #endif

@@ -115,13 +115,12 @@ Outcome give_way() { return Outcome(HANDLER_LEAVES, 0, 0, 0); }
         HANDLER_ENDS(f)                      \
     }
 
-// In packed slots it is an unknown opcode.
 #define WIDE_HANDLER(code, f)                \
     void main() {                            \
         mailbox.contract = HANDLER_CONTRACT; \
         mailbox.opcode = code;               \
         mailbox.width = HANDLER_WIDE;        \
-        if (mailbox.wide != 0) HANDLER_ENDS(f) \
+        HANDLER_ENDS(f)                      \
     }
 
 #endif

@@ -6,7 +6,8 @@
 
 layout(set = 0, binding = BIND_MAILBOX, std430) buffer Mailbox {
     // Calls.
-    uint call;         // the handler of `op`
+    uint call_lane;    // the lane handler of `op`
+    uint call_wide;    // the wide one
     uint step;         // a service: glsl/services/
     uint print;
     uint widths;       // whether the handler of `op` is wide, into x0
@@ -18,7 +19,6 @@ layout(set = 0, binding = BIND_MAILBOX, std430) buffer Mailbox {
     uint op;
     uint slot;
     uint inner;        // not 0: an operation of a packed slot
-    uint wide;         // not 0: the whole subgroup works on the slot
     uint again;        // not 0: it gave way before
     uint a0;
     uint a1;

@@ -27,16 +27,14 @@ Outcome call_wide(uint op, uint slot, bool again) {
     if (area != NO_AREA) {
         uint base = slot * SLOT_WORDS + ARG0_WORD;
         uvec4 a = uvec4(slots[base], slots[base + 1], slots[base + 2], slots[base + 3]);
-        mailbox.wide = 1;
         mailbox.again = again ? 1 : 0;
         mailbox.level = executed_level;
         mailbox.budget = budget;
         mailbox.area = save_word(area);
-        o = call_handler(op, slot, a, false);
+        o = call_handler(op, slot, a, false, true);
         budget = subgroupBroadcastFirst(mailbox.budget);
         o = Outcome(subgroupBroadcastFirst(o.fault), subgroupBroadcastFirst(o.detail), subgroupBroadcastFirst(o.lo),
                     subgroupBroadcastFirst(o.hi));
-        mailbox.wide = 0;
         if (o.fault != PENDING_READY) give_area_back(area);
     }
     if (o.fault == PENDING_READY) leave_with(slot, area);

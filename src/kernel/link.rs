@@ -25,7 +25,7 @@ use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::Op;
 
 use self::globals::{Globals, Key, is_private, key, mailbox_type};
-use self::mailbox::{CALL, Mailbox, Resolved, WIDTHS, WithoutBuffer};
+use self::mailbox::{CALL_LANE, CALL_WIDE, FIRST_SERVICE, Mailbox, Resolved, WIDTHS, WithoutBuffer};
 pub(super) use self::operation::linked_operations;
 #[cfg(feature = "shaderc")]
 pub(super) use self::operation::with_signature;
@@ -123,16 +123,16 @@ pub(super) fn link(base: &Base<'_>, handlers: &[Handler<'_>]) -> std::result::Re
             return Err(named(handler.name)(problem));
         }
     }
-    let functions: Vec<_> = calls.iter().map(|(opcode, (function, _))| (*opcode, *function)).collect();
-    let operations: Vec<_> = calls.into_values().map(|(_, operation)| operation).collect();
-    let wide = operations.iter().filter(|operation| operation.width == Width::Wide);
-    let wide: Vec<_> = wide.map(|operation| operation.opcode).collect();
+    let (lanes, wide): (Vec<_>, Vec<_>) =
+        calls.values().partition(|(_, operation)| operation.width == Width::Lane);
     for (word, function) in std::mem::take(&mut linker.calls) {
         match word {
-            WIDTHS => linker.widths(function, &wide),
-            _ => linker.dispatch(function, &functions),
+            CALL_LANE => linker.dispatch(function, &lanes),
+            CALL_WIDE => linker.dispatch(function, &wide),
+            _ => linker.widths(function, &wide),
         }
     }
+    let operations: Vec<_> = calls.into_values().map(|(_, operation)| operation).collect();
     linker.processed.extend(operations.iter().map(Operation::processed));
     Ok(linker.assemble(operations))
 }
@@ -189,6 +189,9 @@ impl<'a> Linker<'a> {
         linker.take_out(mailbox.id);
         let body = std::mem::take(&mut linker.functions);
         for word in mailbox.adds(&globals, &body) {
+            if ![CALL_LANE, CALL_WIDE, WIDTHS].contains(&word) {
+                return Err(format!("it adds to word {word} of the mailbox, which is no call of its own"));
+            }
             let function = linker.fresh();
             linker.calls.insert(word, function);
         }
@@ -257,7 +260,7 @@ impl<'a> Linker<'a> {
 
     /// The function of a service, linked when it is first asked for.
     fn service(&mut self, word: u32) -> Result<u32> {
-        let index = word.checked_sub(CALL + 1).map(|index| index as usize);
+        let index = word.checked_sub(FIRST_SERVICE).map(|index| index as usize);
         let Some((code, function)) = index.and_then(|index| self.services.get(index)).copied() else {
             return Err(format!(
                 "adds to word {word} of the mailbox, which is no service; use the functions of handler.glsl"

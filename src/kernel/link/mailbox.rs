@@ -6,22 +6,25 @@ use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::{FunctionControl, Op, SelectionControl, StorageClass};
 
 use super::globals::{Globals, mailbox_type};
-use super::operation::Width;
+use super::operation::{Operation, Width};
 use super::{Linker, Result};
 use crate::protocol::abi::live::{HANDLER_CONTRACT, HANDLER_LANE, HANDLER_WIDE};
 
-/// Words of the mailbox, as `glsl/mailbox.glsl` orders them: what calls the handler; then as many services;
-pub(super) const CALL: u32 = 0;
+/// Words of the mailbox, as `glsl/mailbox.glsl` orders them: what calls handlers;
+pub(super) const CALL_LANE: u32 = 0;
+pub(super) const CALL_WIDE: u32 = 1;
+/// what calls the first service, and then as many;
+pub(super) const FIRST_SERVICE: u32 = 2;
 /// Services that handlers may ask for.
 pub(crate) const SERVICES: usize = 2;
 /// what tells whether a handler is wide;
-pub(super) const WIDTHS: u32 = 3;
+pub(super) const WIDTHS: u32 = 4;
 /// what a handler declares;
-const CONTRACT: u32 = 4;
-const OPCODE: u32 = 5;
-const WIDTH: u32 = 6;
+const CONTRACT: u32 = 5;
+const OPCODE: u32 = 6;
+const WIDTH: u32 = 7;
 /// what it is called for;
-const OP: u32 = 7;
+const OP: u32 = 8;
 /// and what services give.
 const X0: u32 = 26;
 /// All of them.
@@ -201,35 +204,36 @@ impl Linker<'_> {
     }
 
     /// The function that calls the handler of the mailbox's opcode; for others it leaves the mailbox as it is.
-    pub(super) fn dispatch(&mut self, function: u32, handlers: &[(u32, u32)]) {
+    pub(super) fn dispatch(&mut self, function: u32, handlers: &[&(u32, Operation)]) {
         let void = self.void;
-        let call = |linker: &mut Self, handler: u32| {
-            let result = linker.fresh();
-            vec![Instruction::new(Op::FunctionCall, Some(void), Some(result), vec![Operand::IdRef(handler)])]
-        };
-        self.switch(function, handlers, call);
+        self.switch(function, handlers, |linker, handler| {
+            let callee = vec![Operand::IdRef(handler)];
+            vec![Instruction::new(Op::FunctionCall, Some(void), Some(linker.fresh()), callee)]
+        });
     }
 
-    /// The function that stores 1 where services answer, if the handler of the mailbox's opcode is wide.
-    pub(super) fn widths(&mut self, function: u32, wide: &[u32]) {
+    /// The function that stores 1 where services answer, if the handler of the mailbox's opcode is one of these.
+    pub(super) fn widths(&mut self, function: u32, wide: &[&(u32, Operation)]) {
         let one = self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(1)]);
         let answer = self.variable_of(X0);
-        let cases: Vec<_> = wide.iter().map(|opcode| (*opcode, one)).collect();
-        self.switch(function, &cases, |_, one| {
+        self.switch(function, wide, |_, _| {
             vec![Instruction::new(Op::Store, None, None, vec![Operand::IdRef(answer), Operand::IdRef(one)])]
         });
     }
 
-    /// A function that does something for the mailbox's opcode, if it is one of `cases`.
+    /// A function that does something for the mailbox's opcode, if that is one of these handlers'.
     fn switch(
         &mut self,
         function: u32,
-        cases: &[(u32, u32)],
+        handlers: &[&(u32, Operation)],
         mut case: impl FnMut(&mut Self, u32) -> Vec<Instruction>,
     ) {
         let word = self.variable_of(OP);
         let [label, opcode, end] = [(); 3].map(|()| self.fresh());
-        let blocks: Vec<_> = cases.iter().map(|(op, of)| (*op, self.fresh(), case(self, *of))).collect();
+        let blocks: Vec<_> = handlers
+            .iter()
+            .map(|(function, operation)| (operation.opcode, self.fresh(), case(self, *function)))
+            .collect();
         let id = Operand::IdRef;
         let mut targets = vec![id(opcode), id(end)];
         targets.extend(blocks.iter().flat_map(|(op, block, _)| [Operand::LiteralBit32(*op), id(*block)]));
