@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod lookup;
+mod table;
+mod topk;
 mod xxh64;
 
 use ringfence::descriptor::{SlotDescriptor, SlotOpcode};

@@ -43,6 +43,11 @@ fn joined(words: &[u32]) -> u64 {
 
 /// A table of these keys and values, at most half full.
 pub fn build(entries: &[(u64, u64)]) -> Result<Vec<u32>, Refused> {
+    build_within(LOOKUP_PROBES, entries)
+}
+
+/// The same, with each key in one of the first `probes` places from its hash's on.
+pub fn build_within(probes: u32, entries: &[(u64, u64)]) -> Result<Vec<u32>, Refused> {
     let mut keys: Vec<u64> = entries.iter().map(|entry| entry.0).collect();
     keys.sort_unstable();
     if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -56,7 +61,7 @@ pub fn build(entries: &[(u64, u64)]) -> Result<Vec<u32>, Refused> {
             return Err(if growth == 0 { Refused::TooMany } else { Refused::Crowded });
         }
         for seed in 0..SEEDS {
-            if let Some(words) = with_seed(entries, places, seed, free) {
+            if let Some(words) = with_seed(probes, entries, places, seed, free) {
                 return Ok(words);
             }
         }
@@ -64,14 +69,14 @@ pub fn build(entries: &[(u64, u64)]) -> Result<Vec<u32>, Refused> {
     Err(Refused::Crowded)
 }
 
-fn with_seed(entries: &[(u64, u64)], places: usize, seed: u32, free: u64) -> Option<Vec<u32>> {
+fn with_seed(probes: u32, entries: &[(u64, u64)], places: usize, seed: u32, free: u64) -> Option<Vec<u32>> {
     let [free_low, free_high] = words_of(free);
     let last = places as u32 - 1;
     let mut words = vec![last, seed, free_low, free_high];
     words.extend([free_low, free_high, 0, 0].repeat(places));
     for (key, value) in entries {
         let from = hash_of(*key, seed) & last;
-        let at = (0..LOOKUP_PROBES)
+        let at = (0..probes)
             .map(|probe| HEADER_WORDS + PLACE_WORDS * (from.wrapping_add(probe) & last) as usize)
             .find(|at| joined(&words[*at..]) == free)?;
         words[at..at + 2].copy_from_slice(&words_of(*key));
@@ -80,17 +85,26 @@ fn with_seed(entries: &[(u64, u64)], places: usize, seed: u32, free: u64) -> Opt
     Some(words)
 }
 
-/// The value of a key; a bad table has none, and says so.
-pub fn find(words: &[u32], key: u64) -> Result<Option<u64>, ()> {
+/// The place that a key's hash names.
+pub fn home(words: &[u32], key: u64) -> u32 {
+    hash_of(key, words[1]) & words[0]
+}
+
+/// What is no table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoTable;
+
+/// The value of a key, if the table has it.
+pub fn find(words: &[u32], key: u64) -> Result<Option<u64>, NoTable> {
     if words.len() < HEADER_WORDS + PLACE_WORDS {
-        return Err(());
+        return Err(NoTable);
     }
-    let [last, seed, ..] = *words else { return Err(()) };
+    let last = words[0];
     let free = joined(&words[2..]);
     if last as usize > (words.len() - HEADER_WORDS) / PLACE_WORDS - 1 || last & last.wrapping_add(1) != 0 {
-        return Err(());
+        return Err(NoTable);
     }
-    let mut place = hash_of(key, seed) & last;
+    let mut place = home(words, key);
     let mut probes = 0;
     let mut looks = key != free;
     let mut value = None;
