@@ -1,5 +1,5 @@
 // LOOKUP: the value of the key a1 | a2 << 32 in the table a0; a user's fault where the table has no such key. Twin:
-// tests/real_handlers/table.rs, which also makes tables.
+// tests/real_handlers/lookup.rs; table.rs beside it makes tables.
 //
 // A lane handler. The table has a power of two of places, four words each: key and value. A key lies in the place that
 // its hash names, or in one of the next LOOKUP_PROBES - 1, behind the last comes the first; those between its hash's

@@ -1,5 +1,5 @@
-//! LOOKUP: the value of the key a1 | a2 << 32 in the table a0. Its twin is `table.rs`, held against the standard
-//! library's map.
+//! LOOKUP: the value of the key a1 | a2 << 32 in the table a0. Twin of `glsl/handlers/lookup.comp`, held against the
+//! standard library's map.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,47 @@ use ringfence::protocol::abi::fault::FAULT_USER_BASE;
 use ringfence::runtime::Outcome;
 
 use crate::support::{MODES, PATIENCE, Random, assert_silent};
-use crate::table::{LOOKUP_PROBES, NoTable, Refused, build, build_within, find, home};
+use crate::table::{HEADER_WORDS, LOOKUP_PROBES, PLACE_WORDS, Refused, build, build_within, hash_of, joined};
 use crate::{arguments, bad_operand, hold, runtime};
 
 const LOOKUP: u32 = 18;
 const NO_KEY: Outcome = Outcome::Fault { code: FAULT_USER_BASE as u8, detail: 0 };
+
+/// The place that a key's hash names.
+fn home(words: &[u32], key: u64) -> u32 {
+    hash_of(key, words[1]) & words[0]
+}
+
+/// What is no table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NoTable;
+
+/// The value of a key, if the table has it.
+fn find(words: &[u32], key: u64) -> Result<Option<u64>, NoTable> {
+    if words.len() < HEADER_WORDS + PLACE_WORDS {
+        return Err(NoTable);
+    }
+    let last = words[0];
+    let free = joined(&words[2..]);
+    if last as usize > (words.len() - HEADER_WORDS) / PLACE_WORDS - 1 || last & last.wrapping_add(1) != 0 {
+        return Err(NoTable);
+    }
+    let mut place = home(words, key);
+    let mut probes = 0;
+    let mut looks = key != free;
+    let mut value = None;
+    while looks {
+        let entry = &words[HEADER_WORDS + PLACE_WORDS * place as usize..][..PLACE_WORDS];
+        let found = joined(entry) == key;
+        if found {
+            value = Some(joined(&entry[2..]));
+        }
+        place = place.wrapping_add(1) & last;
+        probes += 1;
+        looks = !found && joined(entry) != free && probes < LOOKUP_PROBES;
+    }
+    Ok(value)
+}
 
 /// Result: the value. Faults: no such resource, or it is no table (a0); a user's, where the table has no such key.
 fn execute(memory: &[u32], args: &SlotArgs) -> Outcome {

@@ -1,11 +1,11 @@
-//! Tables of LOOKUP: how they are made, and how a key is found. Twin of `glsl/handlers/lookup.comp`; the tests and
-//! `ringfence bench handlers` make theirs here.
+//! Tables of LOOKUP, as `glsl/handlers/lookup.comp` describes them: the tests and `ringfence bench handlers` make theirs
+//! here.
 
 /// What a table is not made with: a key that would lie further from its hash's place.
 pub const LOOKUP_PROBES: u32 = 32;
 
-const HEADER_WORDS: usize = 4;
-const PLACE_WORDS: usize = 4;
+pub const HEADER_WORDS: usize = 4;
+pub const PLACE_WORDS: usize = 4;
 /// Seeds that are tried before the table gets larger.
 const SEEDS: u32 = 4;
 /// By how much it may get larger than twice its entries, as a power of two.
@@ -25,7 +25,7 @@ pub enum Refused {
 }
 
 /// MurmurHash3's last mix, of both words.
-fn hash_of(key: u64, seed: u32) -> u32 {
+pub fn hash_of(key: u64, seed: u32) -> u32 {
     let (low, high) = (key as u32, (key >> 32) as u32);
     let mut h = low.wrapping_mul(0xCC9E_2D51) ^ high.wrapping_add(seed).wrapping_mul(0x1B87_3593);
     h = (h ^ h >> 16).wrapping_mul(0x85EB_CA6B);
@@ -37,7 +37,8 @@ fn words_of(value: u64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
 
-fn joined(words: &[u32]) -> u64 {
+/// Two words as one number, the low one first.
+pub fn joined(words: &[u32]) -> u64 {
     u64::from(words[1]) << 32 | u64::from(words[0])
 }
 
@@ -83,40 +84,4 @@ fn with_seed(probes: u32, entries: &[(u64, u64)], places: usize, seed: u32, free
         words[at + 2..at + 4].copy_from_slice(&words_of(*value));
     }
     Some(words)
-}
-
-/// The place that a key's hash names.
-pub fn home(words: &[u32], key: u64) -> u32 {
-    hash_of(key, words[1]) & words[0]
-}
-
-/// What is no table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoTable;
-
-/// The value of a key, if the table has it.
-pub fn find(words: &[u32], key: u64) -> Result<Option<u64>, NoTable> {
-    if words.len() < HEADER_WORDS + PLACE_WORDS {
-        return Err(NoTable);
-    }
-    let last = words[0];
-    let free = joined(&words[2..]);
-    if last as usize > (words.len() - HEADER_WORDS) / PLACE_WORDS - 1 || last & last.wrapping_add(1) != 0 {
-        return Err(NoTable);
-    }
-    let mut place = home(words, key);
-    let mut probes = 0;
-    let mut looks = key != free;
-    let mut value = None;
-    while looks {
-        let entry = &words[HEADER_WORDS + PLACE_WORDS * place as usize..][..PLACE_WORDS];
-        let found = joined(entry) == key;
-        if found {
-            value = Some(joined(&entry[2..]));
-        }
-        place = place.wrapping_add(1) & last;
-        probes += 1;
-        looks = !found && joined(entry) != free && probes < LOOKUP_PROBES;
-    }
-    Ok(value)
 }
