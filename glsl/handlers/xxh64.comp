@@ -19,6 +19,9 @@ const uvec2 PRIME_5 = uvec2(0x165667C5, 0x27D4EB2F);
 const uint TURN_STRIPES = 4;
 const uint XXH64_STEP = 8;
 
+// The same memory as Words, 8 bytes at a time; it is aligned like single words.
+layout(buffer_reference, std430, buffer_reference_align = 4) nonprivate readonly buffer Pairs { uvec2 at[]; };
+
 uvec2 add(uvec2 a, uvec2 b) {
     uint carry;
     uint low = uaddCarry(a.x, b.x, carry);
@@ -62,18 +65,17 @@ struct Range {
 // Two neighbouring words, from bit `shift` on.
 uint joined(uint low, uint high, uint shift) { return low >> shift | high << 1 << (31 - shift); }
 
-// The 4 or 8 bytes from word `i` of the range on.
+// The 4 bytes from word `i` of the range on; the 8, where `i` is even.
 uint word_at(Range range, uint i) {
     Words words = Words(range.address);
     return joined(words.at[i], words.at[i + min(range.shift, 1)], range.shift);
 }
 
 uvec2 pair_at(Range range, uint i) {
-    Words words = Words(range.address);
-    uint low = words.at[i];
-    uint middle = words.at[i + 1];
-    uint high = words.at[i + 1 + min(range.shift, 1)];
-    return uvec2(joined(low, middle, range.shift), joined(middle, high, range.shift));
+    uvec2 pair = Pairs(range.address).at[i / 2];
+    uint behind = 0;
+    if (range.shift != 0) behind = Words(range.address).at[i + 2];
+    return uvec2(joined(pair.x, pair.y, range.shift), joined(pair.y, behind, range.shift));
 }
 
 uint byte_at(Range range, uint i) {
