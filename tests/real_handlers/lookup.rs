@@ -196,7 +196,7 @@ fn lookups_stand_in_packed_slots() {
         let packed = |n: u64| {
             let op = |i| {
                 // The last of some slots is not there.
-                let key = if i == 2 && n % 3 == 0 { 2 } else { (n + i) * (n + i) };
+                let key = if i == 2 && n.is_multiple_of(3) { 2 } else { (n + i) * (n + i) };
                 PackedOpDescriptor::new(SlotOpcode::Custom(LOOKUP), &asks(table.handle(), key))
             };
             SlotDescriptor::packed((0..3).map(op).collect())
