@@ -1,5 +1,5 @@
-//! Tables of LOOKUP, as `glsl/handlers/lookup.comp` describes them: the tests and `ringfence bench handlers` make theirs
-//! here.
+//! Tables of LOOKUP, as `glsl/handlers/lookup.comp` describes them: the tests and `ringfence bench handlers` make
+//! theirs here.
 
 /// What a table is not made with: a key that would lie further from its hash's place.
 pub const LOOKUP_PROBES: u32 = 32;

@@ -1,5 +1,5 @@
-//! TOPK: the a5 largest of the floats in a2 bytes from byte a1 of resource a0 on, into resource a3 from byte a4 on. Twin
-//! of `glsl/handlers/topk.comp`, held against a sort.
+//! TOPK: the a5 largest of the floats in a2 bytes from byte a1 of resource a0 on, into resource a3 from byte a4 on.
+//! Twin of `glsl/handlers/topk.comp`, held against a sort.
 
 use std::sync::atomic::Ordering;
 

@@ -31,8 +31,8 @@ fn avalanche(mut hash: u64) -> u64 {
     hash ^ hash >> 32
 }
 
-/// Result: the hash. Faults: no such resource (a0); an offset behind the end (a1); a length that runs past the end (a2).
-/// Nothing has a hash, too, even at the very end.
+/// Result: the hash. Faults: no such resource (a0); an offset behind the end (a1); a length that runs past the end
+/// (a2). Nothing has a hash, too, even at the very end.
 fn execute(memory: Option<&[u8]>, args: &SlotArgs) -> Outcome {
     let [_, offset, bytes, seed_low, seed_high, ..] = *args;
     let seed = u64::from(seed_high) << 32 | u64::from(seed_low);
