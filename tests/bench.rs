@@ -99,6 +99,21 @@ fn io() {
 }
 
 #[test]
+fn handlers() {
+    for mode in ["live", "epoch"] {
+        let got = bench(&["handlers", "--mode", mode, "--seconds", "0.1"]);
+        has(&got, &HEAD);
+        has(&got, &["workers", "in_flight", "range_bytes"]);
+        has(&got["xxh64"], &["gbps", "xxhash_rust_gbps", "ratio"]);
+        has(&got["topk"], &["k", "gbps", "itertools_gbps", "ratio"]);
+        has(&got["lookup"], &["entries", "per_s", "hashbrown_per_s", "ratio"]);
+        has(&got["dispatch"], &["handler_per_s", "built_in_per_s", "without_handlers_per_s"]);
+        has(&got["dispatch"], &["to_built_in", "to_without_handlers"]);
+        assert_eq!(got["mode"], mode);
+    }
+}
+
+#[test]
 fn sharing() {
     for mode in ["live", "epoch"] {
         let got = bench(&["sharing", "--mode", mode, "--seconds", "0.1"]);

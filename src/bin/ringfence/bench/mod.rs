@@ -2,6 +2,7 @@
 
 mod blocks;
 mod floor;
+mod handlers;
 #[cfg(target_os = "linux")]
 mod io;
 mod latency;
@@ -22,7 +23,7 @@ use clap::Subcommand;
 use crate::common::{self, Ended, Engine, Global};
 use crate::observing::Observing;
 
-/// Measure latency, throughput, scanning, storage, sharing or start-up; only completed and verified slots count.
+/// Measure latency, throughput, scanning, storage, handlers, sharing or start-up; only completed and verified slots count.
 ///
 /// A bench alternates blocks of 0.1 s: what it measures, what that is compared with, and the floor, which is
 /// the round trip of a cache line between two host threads while no dispatch is in flight. Each change of
@@ -52,12 +53,12 @@ struct Options {
     #[arg(long, global = true, value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     slots_in_ring: u32,
-    /// Slots that throughput keeps in flight.
+    /// Slots that throughput and handlers keep in flight.
     #[arg(long, global = true, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(verified::MOST_LANES)))]
     in_flight: u32,
     /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput,
-    /// 1 for each case of scan and each part of sharing].
+    /// 1 for each case of scan and each part of sharing and handlers].
     #[arg(long, global = true, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
     /// Chunks of text that scan walks, of 192 KiB each.
@@ -93,6 +94,9 @@ enum Bench {
     /// io_uring alone and by `read`.
     #[cfg(target_os = "linux")]
     Io,
+    /// Operations of users, linked into the kernel: xxHash64, the largest floats and a key's value, against crates on
+    /// one thread; then stores by a handler, by the opcode that is built in, and in a kernel without handlers.
+    Handlers,
     /// Tenants of one kernel: how long a CRITICAL slot of one takes alone and beside another's flood of LOW scans;
     /// what each of four gets of the claims, against their weights; slots with 1, 8 and 64 of them.
     Sharing,
@@ -113,6 +117,7 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         Bench::Scan => common::print(global.json, &scan::run(global, options)?)?,
         #[cfg(target_os = "linux")]
         Bench::Io => common::print(global.json, &io::run(global, options)?)?,
+        Bench::Handlers => common::print(global.json, &handlers::run(global, options)?)?,
         Bench::Sharing => common::print(global.json, &sharing::run(global, options)?)?,
         Bench::Startup => common::print(global.json, &startup::run(global)?)?,
         Bench::FirstSlot => startup::first_slot(global)?,
