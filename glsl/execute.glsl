@@ -50,6 +50,11 @@ Outcome call_handler(uint op, uint slot, uvec4 a, bool inner, bool wide) {
     return Outcome(fault, mailbox.detail & 0xFFFF, mailbox.lo, mailbox.hi);
 }
 
+// What a claim can cost at most if all lanes call different handlers; and one of packed slots, if all of their operations
+// do. The latter is more than most of what a worker has, so that such a claim is put back where it does not fit.
+const uint HANDLERS_COST = HANDLER_TURNS * gl_WorkGroupSize.x;
+const uint PACKED_COST = LANE_CLAIM_COST + PACKED_MAX_OPS * HANDLERS_COST + PACKED_TURNS * LOOPS;
+
 bool is_wide_handler(uint op) {
     mailbox.op = op;
     mailbox.x0 = 0;
@@ -87,9 +92,13 @@ Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies, bool inn
         }
     }
 #ifdef WITH_HANDLERS
-    if (subgroupAny(mine && is_user_op(op))) {
-        if (mine && is_user_op(op)) o = call_handler(op, slot, a, inner, false);
-        charge(HANDLER_TURNS);
+    bool calls = mine && is_user_op(op);
+    if (subgroupAny(calls)) {
+        if (calls) o = call_handler(op, slot, a, inner, false);
+        // Different ones are called one after the other.
+        uvec4 who = subgroupBallot(calls);
+        bool one = subgroupAll(!calls || op == subgroupShuffle(op, subgroupBallotFindLSB(who)));
+        charge(HANDLER_TURNS * (one ? 1 : subgroupBallotBitCount(who)));
     }
 #endif
     return o;
@@ -111,6 +120,7 @@ const uint HAS_BATCHES = 64; // slots of batches
 const uint HAS_PARENTS = 128; // slots that publish others
 const uint HAS_PENDING = 256; // slots of tenants that go on
 const uint HAS_ABANDONED = 512; // a wide slot that gave way and does not go on
+const uint HAS_PUT_BACK = 1024; // packed slots that may cost more than the worker has left
 
 // Executes the slot of each lane in `mine` up to its end, packed slots operation by operation. The
 // operations inside packed slots are counted here, plain ones by the caller.

@@ -44,7 +44,7 @@ const uint FAMILIES = FAMILY_CLAIM_COST;
 const uint FAMILIES = 0;
 #endif
 #ifdef WITH_HANDLERS
-const uint LANES = LANE_CLAIM_COST + PACKED_TURNS * (HANDLER_TURNS + LOOPS);
+const uint LANES = LANE_CLAIM_COST + HANDLERS_COST;
 #else
 const uint LANES = LANE_CLAIM_COST;
 #endif
@@ -207,6 +207,14 @@ void serve(Claim c, uint level, bool again) {
     executed_level = level;
 #endif
 
+#ifdef WITH_HANDLERS
+    // The next worker has its whole budget before it.
+    if ((has & HAS_PACKED) != 0 && budget < PACKED_COST + FAMILIES) {
+        has = (has & ~HAS_LANES) | HAS_PUT_BACK;
+        if (lanes) o = Outcome(PENDING_READY, 0, 0, 0);
+        budget = 0;
+    }
+#endif
 #ifdef WITH_WIDE
     if ((has & HAS_WIDE) != 0) {
         Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again));
@@ -247,7 +255,7 @@ void serve(Claim c, uint level, bool again) {
     }
 
 #ifdef WITH_CONTINUATION
-    if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS | HAS_PENDING)) != 0) {
+    if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS | HAS_PENDING | HAS_PUT_BACK)) != 0) {
         bool ready = mine && o.fault == PENDING_READY;
         bool pending = ready || (mine && o.fault == PENDING_ANSWER);
         bool asking = mine && o.fault == PENDING_ROOM;

@@ -6,6 +6,7 @@ use ringfence::descriptor::{
     BuiltinOpcode, PackedOpDescriptor, SlotDescriptor, SlotOpcode, UnfoldDescriptor,
 };
 use ringfence::kernel::{Kernel, LinkError};
+use ringfence::protocol::abi::live::HANDLER_TURNS;
 use ringfence::protocol::opcode::{SCAN, STORE_U32, SUM_WORDS, UNFOLD};
 use ringfence::protocol::{FaultCode, METRICS_BASE, OBSERVABLE_BASE, SYSTEM_MASK, try_read_debug_log};
 use ringfence::runtime::{Job, Mode, Outcome, Runtime, RuntimeBuilder, StorageOptions, Tenant, Tenants};
@@ -198,8 +199,10 @@ fn what_wide_handlers_saved_into_is_free_when_they_are_cancelled() {
         // There are 64 areas: were those of cancelled slots kept, the last could not begin.
         for _ in 0..3 {
             let jobs: Vec<_> = (0..50).map(|_| runtime.submit(&ask(u32::MAX)).expect("taken")).collect();
-            // Whichever of them have begun.
-            all(&runtime, [SlotDescriptor::nop().with_priority(0)]);
+            // Each of these makes one give way, and then another is begun.
+            for _ in 0..150 {
+                all(&runtime, [SlotDescriptor::nop().with_priority(0)]);
+            }
             jobs.iter().for_each(|job| job.cancel());
             for job in jobs {
                 let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
@@ -326,6 +329,45 @@ fn handlers_keep_to_their_tenant() {
             let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
             assert_eq!(ended, total(&[7; 20_000], 10), "{mode}");
         }
+    }
+    assert_silent();
+}
+
+/// Lanes with different handlers run one after the other: what all of them may take together is charged, and packed slots
+/// for which that is too much are put back.
+#[test]
+fn different_handlers_in_one_claim_stay_within_the_budget() {
+    const KINDS: u32 = 8;
+    for mode in MODES {
+        let kernel = (8..8 + KINDS).fold(Kernel::builder(), |kernel, opcode| {
+            kernel.spirv(format!("spin {opcode}"), code("spin")).opcode(opcode)
+        });
+        let kernel = kernel.build().expect("they link");
+        // SAFETY: as above.
+        let runtime =
+            unsafe { builder(mode).slots(1024).workers(1).kernel(kernel) }.build().expect("a runtime");
+        let op = |n: u32| SlotOpcode::Custom(8 + n % KINDS);
+        let spun = Outcome::Done((HANDLER_TURNS - 1).into());
+        for round in 0..20 {
+            let single = |n| SlotDescriptor::single(op(n), &[]).expect("a slot");
+            assert_eq!(all(&runtime, (0..400).map(single)), vec![spun; 400], "{mode}: round {round}");
+            let packed = |n: u32| {
+                SlotDescriptor::packed((0..23).map(|i| PackedOpDescriptor::new(op(n + i), &[])).collect())
+            };
+            // Among others, which are put back with them.
+            let mixed =
+                |n| if n % 5 == 4 { SlotDescriptor::atomic_add(1, OBSERVABLE_BASE) } else { packed(n) };
+            for (n, ended) in all(&runtime, (0..200).map(mixed)).into_iter().enumerate() {
+                assert!(
+                    n % 5 == 4 || ended == Outcome::Done(23),
+                    "{mode}: round {round}, slot {n}: {ended:?}"
+                );
+            }
+        }
+        assert_eq!(runtime.control().expect("a readback")[OBSERVABLE_BASE as usize], 800, "{mode}");
+        let control = runtime.control().expect("a readback");
+        let executed: u32 = (8..8 + KINDS).map(|op| control[(METRICS_BASE + op) as usize]).sum();
+        assert_eq!(executed, 20 * (400 + 160 * 23), "{mode}");
     }
     assert_silent();
 }

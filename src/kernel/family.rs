@@ -2,8 +2,8 @@
 
 use super::{Module, module};
 use crate::protocol::abi::{
-    live::FAMILY_CLAIM_COST, live::HANDLER_TURNS, live::LANE_CLAIM_COST, live::PACKED_TURNS, opcode::*,
-    range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
+    live::FAMILY_CLAIM_COST, live::HANDLER_TURNS, live::LANE_CLAIM_COST, live::PACKED_TURNS,
+    opcode::PACKED_MAX_OPS, opcode::*, range::RANGE_CLAIM_COST, scan::SCAN_CLAIM_COST,
 };
 
 /// Lane-sized opcodes that every module has.
@@ -119,9 +119,9 @@ pub(super) fn services(module: &Module) -> Option<[&'static Module; 2]> {
     Some([step?, print?])
 }
 
-/// Loop turns that the dearest claim of a module can cost, which has `loops` with what is linked into it; the kernel's
-/// `RESERVE`.
-pub(crate) fn claim_cost(module: &Module, loops: u32) -> u32 {
+/// Loop turns that the dearest claim of a module can cost, which has `loops` with what is linked into it, by subgroups of
+/// `lanes`; the kernel's `RESERVE`, or `PACKED_COST` where there are handlers.
+pub(crate) fn claim_cost(module: &Module, loops: u32, lanes: u32) -> u32 {
     let families = [MODULES, SHARED_MODULES, HANDLER_MODULES, SHARED_HANDLER_MODULES]
         .concat()
         .into_iter()
@@ -129,7 +129,8 @@ pub(crate) fn claim_cost(module: &Module, loops: u32) -> u32 {
         .flat_map(|(_, families)| families.iter());
     // Families come on top of whatever the claim executes.
     let unfolds = families.clone().any(|family| family.opcodes.contains(&OP_UNFOLD));
-    let handlers = PACKED_TURNS.saturating_mul(HANDLER_TURNS.saturating_add(loops));
+    let handlers = (PACKED_MAX_OPS * HANDLER_TURNS).saturating_mul(lanes);
+    let handlers = handlers.saturating_add(PACKED_TURNS.saturating_mul(loops));
     let lanes = LANE_CLAIM_COST.saturating_add(if services(module).is_some() { handlers } else { 0 });
     let executes = families.map(|family| family.claim_cost).fold(lanes, u32::max);
     executes.saturating_add(if unfolds { FAMILY_CLAIM_COST } else { 0 })
@@ -169,7 +170,7 @@ mod tests {
             assert_eq!(with.needs_int64(), with.name.ends_with("64"), "{opcodes:x?}");
             for (_, families) in MODULES.iter().filter(|(module, _)| *module == name) {
                 assert!(
-                    families.iter().all(|family| family.claim_cost <= claim_cost(taken, taken.loops)),
+                    families.iter().all(|family| family.claim_cost <= claim_cost(taken, taken.loops, 8)),
                     "{name}"
                 );
             }

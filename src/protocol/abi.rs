@@ -475,7 +475,7 @@ pub mod live {
         /// lanes an UNFOLD that gets one slot a turn, each after all tries; and the ends of a chain of parents.
         FAMILY_CLAIM_COST = 6_144;
         /// Loop turns that a handler of a user's may make at most.
-        HANDLER_TURNS = 256;
+        HANDLER_TURNS = 128;
         /// What handlers and the linker agree upon: raised when the mailbox, or what glsl/handler.glsl includes, changes.
         HANDLER_CONTRACT = 1;
         /// A handler of which each lane has a slot of its own.

@@ -101,7 +101,7 @@ impl Engine {
         let (usual, chain) =
             if gpu.info().is_cpu() { (CPU_LOOP_BUDGET, CPU_CHAIN) } else { (LOOP_BUDGET, CHAIN) };
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
-        let least = kernel::claim_cost(module, loops).saturating_add(loops.saturating_mul(64));
+        let least = kernel::claim_cost(module, loops, subgroup).saturating_add(loops.saturating_mul(64));
         if limit < least {
             let device = gpu.info().to_string();
             return Err(RuntimeError::LoopLimit { device, limit, module: module.name, least });
