@@ -145,8 +145,9 @@ Waiting poll(out Found f) {
 }
 
 #ifdef WITH_CONTINUATION
-// The kind of queue that the last claim was made from: each kind has its turn. 0 submission, 1 ready, 2 asking.
-uint kind_before;
+// The kind of queue that the last claim at each level was made from, two bits for each: each kind has its turn.
+// 0 submission, 1 ready, 2 asking. Were it one for all levels, claims at one would decide whose turn it is at another.
+uint kinds_before;
 
 // The queue of a level that has its turn; the first lane's look is what counts.
 uint turn_of(uint level) {
@@ -154,9 +155,11 @@ uint turn_of(uint level) {
 #ifdef WITH_IO
     if (io_has_room() && queue_waits(READY_ASKING + level)) waiting |= 4;
 #endif
-    uint behind = waiting & ~((2u << kind_before) - 1);
-    kind_before = subgroupBroadcastFirst(findLSB(behind != 0 ? behind : waiting | 1));
-    return kind_before == 0 ? SUBMISSION : kind_before == 1 ? level : READY_ASKING + level;
+    uint at = 2 * level;
+    uint behind = waiting & ~((2u << (kinds_before >> at & 3)) - 1);
+    uint kind = subgroupBroadcastFirst(findLSB(behind != 0 ? behind : waiting | 1));
+    kinds_before = (kinds_before & ~(3u << at)) | kind << at;
+    return kind == 0 ? SUBMISSION : kind == 1 ? level : READY_ASKING + level;
 }
 #endif
 

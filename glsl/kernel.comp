@@ -346,7 +346,7 @@ void main() {
     io_seen = io_answered();
 #endif
 #ifdef WITH_CONTINUATION
-    kind_before = 0;
+    kinds_before = 0;
 #endif
     served = PRIORITY_NORMAL;
 #ifdef WITH_CHILDREN

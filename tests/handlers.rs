@@ -214,6 +214,27 @@ fn what_wide_handlers_saved_into_is_free_when_they_are_cancelled() {
     assert_silent();
 }
 
+/// Beside one that goes on for ever, while work at a higher level comes and makes it give way.
+#[test]
+fn slots_that_begin_have_their_turn_beside_those_that_go_on() {
+    for mode in MODES {
+        let runtime = with_handlers(builder(mode).workers(1)).build().expect("a runtime");
+        let table = runtime.table(&[1; 4096]).expect("a table");
+        let ask = |times| slot(TOTAL, &[table.handle(), 0, 4 * 4096, times]);
+        let endless = runtime.submit(&ask(u32::MAX)).expect("taken");
+        let begins = runtime.submit(&ask(1)).expect("taken");
+        let ended = (0..1000).find_map(|_| {
+            all(&runtime, [SlotDescriptor::nop().with_priority(0)]);
+            begins.try_wait()
+        });
+        endless.cancel();
+        assert_eq!(ended.map(|ended| ended.outcome), Some(Outcome::Done(4096)), "{mode}");
+        let ended = endless.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
+        assert_eq!(ended, Outcome::Fault { code: FaultCode::Cancelled.code(), detail: 0 }, "{mode}");
+    }
+    assert_silent();
+}
+
 #[test]
 fn in_packed_slots_wide_handlers_are_unknown() {
     for mode in MODES {
@@ -344,8 +365,9 @@ fn different_handlers_in_one_claim_stay_within_the_budget() {
         });
         let kernel = kernel.build().expect("they link");
         // SAFETY: as above.
-        let runtime =
-            unsafe { builder(mode).slots(1024).workers(1).kernel(kernel) }.build().expect("a runtime");
+        let runtime = unsafe { builder(mode).slots(1024).workers(1).loop_budget(65_535).kernel(kernel) }
+            .build()
+            .expect("a runtime");
         let op = |n: u32| SlotOpcode::Custom(8 + n % KINDS);
         let spun = Outcome::Done((HANDLER_TURNS - 1).into());
         for round in 0..20 {
