@@ -2,10 +2,13 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use ringfence::descriptor::{
     BuiltinOpcode, PackedOpDescriptor, SlotDescriptor, SlotOpcode, UnfoldDescriptor,
 };
-use ringfence::kernel::{Kernel, LinkError};
+use ringfence::kernel::{Kernel, KernelBuilder, LinkError};
 use ringfence::protocol::abi::live::HANDLER_TURNS;
 use ringfence::protocol::opcode::{SCAN, STORE_U32, SUM_WORDS, UNFOLD};
 use ringfence::protocol::{FaultCode, METRICS_BASE, OBSERVABLE_BASE, SYSTEM_MASK, try_read_debug_log};
@@ -350,6 +353,76 @@ fn handlers_keep_to_their_tenant() {
             let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
             assert_eq!(ended, total(&[7; 20_000], 10), "{mode}");
         }
+    }
+    assert_silent();
+}
+
+#[test]
+fn a_running_kernel_is_swapped_and_no_slot_is_lost() {
+    let of = |names: &[(&str, u32)]| {
+        let add = |kernel: KernelBuilder, (name, opcode): &(&str, u32)| {
+            kernel.spirv(*name, code(name)).opcode(*opcode)
+        };
+        names.iter().fold(Kernel::builder(), add).build().expect("they link")
+    };
+    // TOTAL stays where it is, so that what gave way goes on.
+    let (one, other) =
+        (of(&[("gcd", GCD), ("total", TOTAL)]), of(&[("spin", GCD), ("total", TOTAL), ("say", SAY)]));
+    let without = of(&[("note", GCD)]);
+    for mode in MODES {
+        // Begins with none.
+        let runtime = builder(mode).slots(1024).build().expect("a runtime");
+        let table = runtime.table(&[1; 4096]).expect("a table");
+        let ask = |times| slot(TOTAL, &[table.handle(), 0, 4 * 4096, times]);
+        let unknown = Outcome::Fault { code: FaultCode::UnknownOpcode.code(), detail: 0 };
+        assert_eq!(all(&runtime, [slot(GCD, &[12, 18])]), [unknown], "{mode}");
+        // SAFETY: they keep to glsl/handler.glsl.
+        let swap = |kernel: &Kernel| unsafe { runtime.swap_kernel(kernel) }.expect("it is swapped");
+        swap(&one);
+        assert_eq!(all(&runtime, [slot(GCD, &[12, 18])]), [Outcome::Done(6)], "{mode}");
+        // Long ones from before the first swap to behind the last.
+        let long: Vec<_> = (0..10).map(|_| runtime.submit(&ask(400)).expect("taken")).collect();
+        let done = AtomicBool::new(false);
+        let (by_gcd, by_spin) = std::thread::scope(|scope| {
+            let publisher = scope.spawn(|| {
+                let (mut by_gcd, mut by_spin) = (0, 0);
+                while !done.load(Ordering::Relaxed) {
+                    for ended in all(&runtime, vec![slot(GCD, &[12, 18]); 50]) {
+                        match ended {
+                            Outcome::Done(6) => by_gcd += 1,
+                            Outcome::Done(n) if n == u64::from(HANDLER_TURNS) - 1 => by_spin += 1,
+                            ended => panic!("{mode}: {ended:?}"),
+                        }
+                    }
+                }
+                (by_gcd, by_spin)
+            });
+            for kernel in [&other, &one].repeat(10) {
+                swap(kernel);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            done.store(true, Ordering::Relaxed);
+            publisher.join().expect("no other outcome")
+        });
+        assert!(by_gcd > 0 && by_spin > 0, "{mode}: {by_gcd} by GCD, {by_spin} by SPIN");
+        for job in long {
+            let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
+            assert_eq!(ended, Outcome::Done(400 * 4096), "{mode}");
+        }
+        // What gave way and has no handler any more ends, and what it saved into is free.
+        for _ in 0..3 {
+            let endless: Vec<_> = (0..40).map(|_| runtime.submit(&ask(u32::MAX)).expect("taken")).collect();
+            for _ in 0..100 {
+                all(&runtime, [SlotDescriptor::nop().with_priority(0)]);
+            }
+            swap(&without);
+            for job in endless {
+                let ended = job.wait_timeout(PATIENCE).expect("well").expect("in time").outcome;
+                assert_eq!(ended, unknown, "{mode}");
+            }
+            swap(&one);
+        }
+        assert_eq!(all(&runtime, [ask(3)]), [Outcome::Done(3 * 4096)], "{mode}");
     }
     assert_silent();
 }

@@ -10,7 +10,7 @@ use crossbeam_utils::atomic::AtomicCell;
 use super::Runtime;
 use super::batch::BatchValues;
 use super::buffers::Buffers;
-use super::engine::{Engine, EngineOptions};
+use super::engine::{Engine, EngineOptions, Program};
 use super::error::RuntimeError;
 use super::launcher::{Launcher, Requests, Running};
 use super::layout::{Layout, Room, TENANT_TABLES};
@@ -19,10 +19,11 @@ use super::shared::{Owner, Reaper, Shared, Submission};
 use super::slab::{LEVELS, PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::{Injected, Storage, StorageOptions};
+use super::swap::{Plan, WideOpcodes};
 use super::tenancy::Tenancy;
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
-use crate::kernel::{self, Kernel, Wanted, Width};
+use crate::kernel::{self, Kernel};
 use crate::protocol::abi::control::{
     CONTROL_MIN_WORDS, FAIRNESS_BASE, LIMIT_BASE, MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE,
     QUOTA_BASE, TENANT_BASE, TENANT_COUNT,
@@ -260,34 +261,22 @@ impl RuntimeBuilder {
         if self.storage.is_some() {
             opcodes.extend(kernel::IO);
         }
-        let users = self.kernel.as_ref().filter(|kernel| !kernel.operations().is_empty());
-        let wanted = Wanted {
-            opcodes: &opcodes,
-            int64: gpu.info().int64,
+        let plan = Plan {
+            opcodes: opcodes.into(),
             tenants: self.room.tenants > 1,
-            handlers: users.is_some(),
+            engine: EngineOptions {
+                workers,
+                loop_limit,
+                loop_budget: self.loop_budget,
+                uncounted_loops: self.uncounted_loops,
+                storage: self.storage.is_some(),
+            },
         };
-        let module = kernel::smallest(&wanted).ok_or_else(|| RuntimeError::Host {
-            what: "no kernel module is embedded",
-            error: "the build left spirv/ out".into(),
-        })?;
-        let linked = users.map(|kernel| kernel.link(module)).transpose()?;
-        let wide = users.iter().flat_map(|kernel| kernel.operations());
-        let wide = wide.filter(|operation| operation.width == Width::Wide).map(|operation| operation.opcode);
-        let wide: Box<[u32]> = wide.collect();
+        let users = self.kernel.as_ref().filter(|kernel| !kernel.operations().is_empty());
+        let linked = plan.link(&gpu, users)?;
         let subgroup = gpu.info().subgroup_size;
         let layout = Layout::new(self.slots, children, self.observables, self.records, subgroup, &self.room);
         let buffers = Buffers::new(&gpu, &layout)?;
-        let options = EngineOptions {
-            module,
-            linked,
-            workers,
-            patience: self.patience,
-            loop_limit,
-            loop_budget: self.loop_budget,
-            uncounted_loops: self.uncounted_loops,
-            storage: self.storage.is_some(),
-        };
         let cpu_copied = Arc::new(AtomicU64::new(0));
         let storage = self
             .storage
@@ -296,7 +285,8 @@ impl RuntimeBuilder {
                 Storage::new(&gpu, options, self.slots, self.injected, report.as_ref(), &cpu_copied)
             })
             .transpose()?;
-        let engine = Engine::new(&gpu, &layout, &buffers, &options)?;
+        let program = Program::new(&gpu, &layout, &buffers, &plan.engine, &linked)?;
+        let engine = Engine::new(&gpu, program, self.patience)?;
         let batches = BatchValues::new(Arc::new(Timeline::new(&gpu, 0)?));
 
         let slab = Slab::new(self.slots, self.level_slots);
@@ -341,7 +331,9 @@ impl RuntimeBuilder {
             dispatches: AtomicU64::new(0),
             census: Mutex::new(Census::new()),
             storage,
-            wide,
+            module: AtomicCell::new(linked.module),
+            wide: WideOpcodes::new(users),
+            plan,
             gpu,
         });
         // Of the system's own, before the first slot.
@@ -352,7 +344,7 @@ impl RuntimeBuilder {
         if shared.storage.is_some() {
             running.storage = Some(Storage::start(&shared)?);
         }
-        Ok(Runtime { shared, module, workers, running: Arc::new(running) })
+        Ok(Runtime { shared, workers, running: Arc::new(running) })
     }
 
     /// Words behind the fixed part of the control buffer.

@@ -38,10 +38,7 @@ const CPU_LOOP_BUDGET: u32 = 1_000_000;
 const FIRST_BEAT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Engine {
-    live: Commands,
-    /// Dispatches of each live submission.
-    chain: u32,
-    drain: Commands,
+    program: Program,
     timeline: Arc<Timeline>,
     submitted: u64,
     /// Since when dispatches have ended nothing, while something was outstanding.
@@ -51,13 +48,15 @@ pub(crate) struct Engine {
     patience: Duration,
 }
 
-/// What the kernel is built and run with.
-pub(crate) struct EngineOptions {
+/// A module, and the same with handlers linked into it, if there are any.
+pub(crate) struct LinkedModule {
     pub module: &'static Module,
-    /// The same with handlers linked into it.
     pub linked: Option<Linked>,
+}
+
+/// What kernels are run with.
+pub(crate) struct EngineOptions {
     pub workers: u32,
-    pub patience: Duration,
     /// Loop turns after which the driver ends loops silently, if it does.
     pub loop_limit: Option<u32>,
     /// Loop turns that a worker is to spend at most.
@@ -68,16 +67,25 @@ pub(crate) struct EngineOptions {
     pub storage: bool,
 }
 
-impl Engine {
+/// A kernel with all that it runs with, recorded.
+pub(crate) struct Program {
+    live: Commands,
+    /// Dispatches of each live submission.
+    chain: u32,
+    drain: Commands,
+}
+
+impl Program {
     pub fn new(
         gpu: &Arc<Gpu>,
         layout: &Layout,
         buffers: &Buffers,
         options: &EngineOptions,
+        kernel: &LinkedModule,
     ) -> Result<Self, RuntimeError> {
-        let module = options.module;
+        let module = kernel.module;
         let subgroup = gpu.info().subgroup_size;
-        let (spirv, loops) = match &options.linked {
+        let (spirv, loops) = match &kernel.linked {
             Some(linked) => (&linked.words[..], linked.loops),
             None => (module.words(), module.loops),
         };
@@ -134,16 +142,25 @@ impl Engine {
                 rec.barrier(BarrierKind::ComputeToHost);
             })
         };
+        Ok(Self { live: record(0, chain)?, chain, drain: record(FLAG_DRAIN, 1)? })
+    }
+}
+
+impl Engine {
+    pub fn new(gpu: &Arc<Gpu>, program: Program, patience: Duration) -> Result<Self, RuntimeError> {
         Ok(Self {
-            live: record(0, chain)?,
-            chain,
-            drain: record(FLAG_DRAIN, 1)?,
+            program,
             timeline: Arc::new(Timeline::new(gpu, 0)?),
             submitted: 0,
             barren: None,
             seen: None,
-            patience: options.patience,
+            patience,
         })
+    }
+
+    /// Another kernel from the next dispatch on; none is in flight. The one before.
+    pub fn replace(&mut self, program: Program) -> Program {
+        std::mem::replace(&mut self.program, program)
     }
 
     /// The timeline that every submission raises by one, and the value of the last one.
@@ -155,9 +172,9 @@ impl Engine {
     pub fn keep_live(&mut self, shared: &Shared) -> Result<u64, RuntimeError> {
         let reached = self.timeline.value()?;
         while self.submitted < reached + DEPTH {
-            shared.gpu.submit(&[&self.live], &[], &[(&self.timeline, self.submitted + 1)])?;
+            shared.gpu.submit(&[&self.program.live], &[], &[(&self.timeline, self.submitted + 1)])?;
             self.submitted += 1;
-            shared.dispatches.fetch_add(u64::from(self.chain), Ordering::Relaxed);
+            shared.dispatches.fetch_add(u64::from(self.program.chain), Ordering::Relaxed);
         }
         Ok(self.submitted + 1 - DEPTH)
     }
@@ -185,7 +202,7 @@ impl Engine {
         }
         self.seen = seen;
         let value = self.submitted + 1;
-        shared.gpu.submit(&[&self.drain], &[], &[(&self.timeline, value)])?;
+        shared.gpu.submit(&[&self.program.drain], &[], &[(&self.timeline, value)])?;
         self.submitted = value;
         shared.dispatches.fetch_add(1, Ordering::Relaxed);
         if !self.timeline.wait(value, shared.patience(self.patience))? {

@@ -43,6 +43,7 @@ mod space;
 mod storage;
 mod stream;
 mod submission;
+mod swap;
 mod tenancy;
 mod tenant;
 mod tenants;
@@ -85,7 +86,7 @@ use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::io::arena::Arena;
 use crate::io::transfer::{Description, TransferEngine};
-use crate::kernel::Module;
+use crate::kernel::{Kernel, Module};
 use crate::probe::{self, Probe, ProbeReport};
 use crate::protocol::abi::control::PRIORITY_OFFSETS_BASE;
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
@@ -99,7 +100,6 @@ use crate::vulkan::{Buffer, Gpu, Role, Timeline};
 #[derive(Clone)]
 pub struct Runtime {
     shared: Arc<Shared>,
-    module: &'static Module,
     workers: u32,
     /// Its last clone stops the threads; declared last, so that it goes last.
     #[allow(dead_code, reason = "held for its drop")]
@@ -225,6 +225,22 @@ impl Runtime {
         }
         self.shared.wake.notify_all();
         Ok(Following { done, refused })
+    }
+
+    /// Runs on with other operations of the caller's than before; the built-in ones stay. It waits until no dispatch is in
+    /// flight, and no slot is lost: what waits or is to go on is executed by the new kernel, or ends as `UNKNOWN_OPCODE`
+    /// if that has no handler for it. So does a slot that is published meanwhile, of an opcode that was a lane's and comes
+    /// to be wide or the other way round. A handler that gave way is called again by its opcode: another one there must
+    /// know what the first has saved.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Link`] and [`RuntimeError::LoopLimit`] for a kernel that cannot be had, and what Vulkan refuses:
+    /// the runtime goes on with the one it has. The failures of the device.
+    ///
+    /// # Safety
+    /// As of [`RuntimeBuilder::kernel`].
+    pub unsafe fn swap_kernel(&self, kernel: &Kernel) -> Result<(), RuntimeError> {
+        self.shared.swap(kernel)
     }
 
     /// Registers a table that slots read, such as the automaton of DFA_STEP.
@@ -432,7 +448,7 @@ impl Runtime {
 
     /// The kernel module in use.
     pub fn module(&self) -> &'static Module {
-        self.module
+        self.shared.module.load()
     }
 
     /// Workers of each dispatch.

@@ -20,7 +20,9 @@ use super::resources::Handles;
 use super::slab::{LEVELS, PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::Storage;
+use super::swap::{Plan, WideOpcodes};
 use super::tenancy::{Tenancy, add_alone};
+use crate::kernel::Module;
 use crate::vulkan::Gpu;
 
 /// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
@@ -70,8 +72,10 @@ pub(crate) struct Reaper {
 
 pub(crate) struct Shared {
     pub gpu: Arc<Gpu>,
-    /// Opcodes of users of which a subgroup has one slot, sorted.
-    pub wide: Box<[u32]>,
+    /// The kernel that runs, and what every other in its place has, too.
+    pub module: AtomicCell<&'static Module>,
+    pub wide: WideOpcodes,
+    pub plan: Plan,
     pub layout: Layout,
     pub buffers: Buffers,
     pub owners: Box<[Owner]>,

@@ -10,6 +10,7 @@ use super::error::RuntimeError;
 use super::mode::Mode;
 use super::shared::{Shared, Submission, SubmissionEnd, lock};
 use super::slab::{LEVELS, PerLevel};
+use super::swap::WideOpcodes;
 use super::tenancy::add_alone;
 use crate::kernel::{IO, is_wide};
 use crate::protocol::abi::io::IO_ANSWER_WORDS;
@@ -38,13 +39,13 @@ pub(crate) struct Class {
 impl Class {
     /// `wide`: those opcodes of users that are.
     #[inline]
-    pub fn of(words: &SlotWords, wide: &[u32]) -> Self {
+    pub fn of(words: &SlotWords, wide: &WideOpcodes) -> Self {
         let opcode = words[OPCODE_WORD as usize];
         let priority = words[PRIORITY_WORD as usize];
         let level = if priority < PRIORITY_LEVELS { priority } else { PRIORITY_NORMAL };
         Self {
             level: level as u8,
-            wide: is_wide(opcode) || is_one_of(wide, opcode),
+            wide: is_wide(opcode) || wide.contains(opcode),
             last: opcode == OP_SHUTDOWN,
         }
     }
@@ -53,12 +54,6 @@ impl Class {
     pub fn level(&self) -> usize {
         usize::from(self.level)
     }
-}
-
-/// Most programs have none of their own.
-#[inline]
-fn is_one_of(wide: &[u32], opcode: u32) -> bool {
-    !wide.is_empty() && wide.binary_search(&opcode).is_ok()
 }
 
 /// A slot whose words are written, on its way into a queue.
