@@ -397,7 +397,7 @@ fn a_running_kernel_is_swapped_and_no_slot_is_lost() {
                 }
                 (by_gcd, by_spin)
             });
-            for kernel in [&other, &one].repeat(10) {
+            for kernel in [&other, &one].repeat(4) {
                 swap(kernel);
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -410,7 +410,7 @@ fn a_running_kernel_is_swapped_and_no_slot_is_lost() {
             assert_eq!(ended, Outcome::Done(400 * 4096), "{mode}");
         }
         // What gave way and has no handler any more ends, and what it saved into is free.
-        for _ in 0..3 {
+        for _ in 0..2 {
             let endless: Vec<_> = (0..40).map(|_| runtime.submit(&ask(u32::MAX)).expect("taken")).collect();
             for _ in 0..100 {
                 all(&runtime, [SlotDescriptor::nop().with_priority(0)]);
