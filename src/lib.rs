@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod descriptor;
+mod disk;
 pub mod io;
 pub mod kernel;
 pub mod observe;

@@ -4,6 +4,7 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use ringfence::descriptor::{SlotDescriptor, SlotOpcode};
 use ringfence::kernel::{ArgumentKind, Kernel, LinkError, Width, module};
@@ -177,4 +178,44 @@ fn they_run() {
         }
     }
     assert_silent();
+}
+
+/// By the program, whose cache's folder the environment says.
+#[test]
+fn what_was_compiled_is_kept_and_what_is_damaged_is_made_anew() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel_glsl_cache");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let source = folder.join("mine.comp");
+    let check = |text: &str| {
+        std::fs::write(&source, text).expect("it is written");
+        let output = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+            .args(["kernel", "check"])
+            .arg(&source)
+            .env("XDG_CACHE_HOME", &folder)
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.contains("0x00000008 lane mine"), "{said}");
+        let mut kept: Vec<_> = std::fs::read_dir(folder.join("ringfence"))
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "spv"))
+            .collect();
+        kept.sort();
+        kept
+    };
+    let kept = check(&handler("return done(1);"));
+    let [file] = &kept[..] else { panic!("{kept:?}") };
+    let whole = std::fs::read(file).expect("it is there");
+    let written = || std::fs::metadata(file).and_then(|data| data.modified()).expect("it is there");
+    let before = written();
+    assert_eq!(check(&handler("return done(1);")), kept);
+    assert_eq!(written(), before, "it was written again for nothing");
+    for damaged in [&whole[..whole.len() - 4], &[0; 100], b"", &[&whole[..], b"more"].concat()] {
+        std::fs::write(file, damaged).expect("it is written");
+        assert_eq!(check(&handler("return done(1);")), kept);
+        assert!(std::fs::read(file).expect("it is there") == whole, "it was not made anew");
+    }
+    assert_eq!(check(&handler("return done(2);")).len(), 2);
 }

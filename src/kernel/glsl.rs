@@ -9,6 +9,10 @@ use shaderc::{
 
 use super::Result;
 use super::link::with_signature;
+use crate::disk::{cache_dir, get, name_of, put};
+
+/// What it is compiled by, as Cargo.toml pins it.
+const COMPILER: &[u8] = b"shaderc 0.10.1, -O, Vulkan 1.2, SPIR-V 1.5";
 
 /// What handlers include: the contract and what it rests on.
 const CONTRACT: &[(&str, &str)] = &[
@@ -32,10 +36,23 @@ pub(super) fn compile(file: &str, source: &str, folder: Option<&Path>) -> Result
     options.set_target_env(TargetEnv::Vulkan, EnvVersion::Vulkan1_2 as u32);
     options.set_target_spirv(SpirvVersion::V1_5);
     options.set_include_callback(|requested, kind, from, _| include(requested, kind, from, file, folder));
-    let artifact = compiler
-        .compile_into_spirv(source, ShaderKind::Compute, file, "main", Some(&options))
-        .map_err(|e| format!("does not compile:\n{e}"))?;
-    with_signature(artifact.as_binary_u8(), source)
+    let told = |e: shaderc::Error| format!("does not compile:\n{e}");
+    // With all that it includes: what is the same here compiles to the same.
+    let whole = compiler.preprocess(source, file, "main", Some(&options)).map_err(told)?;
+    let name = name_of(&[env!("CARGO_PKG_VERSION").as_bytes(), COMPILER, whole.as_text().as_bytes()]);
+    let path = cache_dir().map(|dir| dir.join(format!("handler-{name}.spv")));
+    let code = match path.as_deref().and_then(get) {
+        Some(code) => code,
+        None => {
+            let artifact = compiler
+                .compile_into_spirv(source, ShaderKind::Compute, file, "main", Some(&options))
+                .map_err(told)?;
+            let code = artifact.as_binary_u8().to_vec();
+            path.iter().for_each(|path| put(path, &code));
+            code
+        }
+    };
+    with_signature(&code, source)
 }
 
 fn include(

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::report::ProbeReport;
+use crate::disk::{cache_dir, write};
 use crate::kernel;
-use crate::vulkan::{Gpu, cache_dir, write_whole};
+use crate::vulkan::Gpu;
 
 /// This build, as far as the probe goes: its version and its kernels.
 pub(super) fn build() -> String {
@@ -47,9 +48,8 @@ pub(super) fn load(path: &Path) -> Option<ProbeReport> {
 
 /// Keeps the report. Failures are logged only.
 pub(super) fn save(path: &Path, report: &ProbeReport) {
-    let saved = serde_json::to_vec_pretty(report)
-        .map_err(std::io::Error::from)
-        .and_then(|text| write_whole(path, &text));
+    let saved =
+        serde_json::to_vec_pretty(report).map_err(std::io::Error::from).and_then(|text| write(path, &text));
     if let Err(error) = saved {
         tracing::debug!(path = %path.display(), %error, "probe report not saved");
     }

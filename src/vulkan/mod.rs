@@ -34,7 +34,6 @@ pub mod workarounds;
 pub use ash;
 pub use ash::vk::CommandBuffer;
 
-pub(crate) use cache::{cache_dir, write as write_whole};
 pub use commands::{BarrierKind, Commands, Recorder};
 pub use descriptors::DescriptorSet;
 pub use error::{Result, VulkanError};
