@@ -5,7 +5,7 @@ mod support;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use ringfence::kernel::{Kernel, LinkError, Linked, Width, module, operations_of};
+use ringfence::kernel::{Kernel, LinkError, Linked, Width, disassemble, module, operations_of};
 use support::handlers::code;
 
 /// A handler linked into the module `handlers`.
@@ -148,12 +148,35 @@ fn what_is_wrong_with_a_handler_is_told() {
     assert!(error.problem.contains("'core'"), "{error}");
 }
 
+/// Every opcode, by itself and as what a specialization constant is made by, with operands of all lengths: rspirv panics
+/// on some that are not caught before.
+#[test]
+fn no_instruction_panics() {
+    let head = &support::handlers::code("note")[..20];
+    let parsed = |instruction: &[u32]| {
+        let words = instruction.iter().flat_map(|word| word.to_le_bytes());
+        disassemble(&head.iter().copied().chain(words).collect::<Vec<_>>())
+    };
+    let mut read = 0;
+    for opcode in 0..=0xFFFFu32 {
+        for length in [1, 2, 3, 4, 5, 6, 9] {
+            for operand in [0, 1, 6, 0x7F, u32::MAX] {
+                let mut words = vec![operand; length];
+                words[0] = (length as u32) << 16 | opcode;
+                read += usize::from(parsed(&words).is_ok());
+                let mut words = vec![operand; length + 3];
+                words[0] = (length as u32 + 3) << 16 | 52;
+                words[3] = opcode;
+                read += usize::from(parsed(&words).is_ok());
+            }
+        }
+    }
+    assert!(read > 1000, "{read}");
+}
+
 /// Words changed at random: an error or a module, and no panic.
 #[test]
 fn no_bytes_panic() {
-    // rspirv's panics are caught, and say nothing of the linker.
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
     let mut random = 1u32;
     let mut next = |below: usize| {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -171,9 +194,7 @@ fn no_bytes_panic() {
                 };
             }
         });
-        let ended = std::panic::catch_unwind(|| linked("changed", code).is_err());
-        refused += usize::from(ended.expect("no panic"));
+        refused += usize::from(linked("changed", code).is_err());
     }
-    std::panic::set_hook(before);
     assert!(refused > 500, "{refused}");
 }

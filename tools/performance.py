@@ -286,6 +286,23 @@ def figures(drivers):
         + table(["driver", "alone p50", "p99", "beside the flood p50", "p99", "the flood", "shares by weight", "1 tenant",
                  "8", "64", "floor p50"], sharing)
     )
+    handlers = [
+        [name, *(show(r.get("handlers", what, key), "GB/s")
+                 for what, key in (("xxh64", "gbps"), ("xxh64", "xxhash_rust_gbps"), ("topk", "gbps"),
+                                   ("topk", "itertools_gbps"))),
+         *(show(r.get("handlers", "lookup", key), "slots/s") for key in ("per_s", "hashbrown_per_s")),
+         *(show(r.get("handlers", "dispatch", key), "slots/s")
+           for key in ("handler_per_s", "built_in_per_s", "without_handlers_per_s"))]
+        for name, r in drivers.items()
+    ]
+    yield (
+        "## Handlers\n\nOperations of users', 64 slots in flight, every result verified: xxHash64 of ranges of 64 KiB and the "
+        "16 largest of as many numbers, a subgroup a slot, and look-ups among 100,000 keys, a lane each; beside each what a "
+        "crate does on one thread (xxhash-rust, itertools, hashbrown). Then a store by a handler, by the built-in "
+        "STORE_U32 of the same kernel, and by that of a kernel without handlers.\n\n"
+        + table(["driver", "xxHash64", "crate", "16 largest", "crate", "look-ups", "crate", "store by a handler",
+                 "built in", "without handlers"], handlers)
+    )
     startup = [[name, *(show(r.get("startup", key), "ms")
                         for key in ("cold_ms", "warm_ms", "stop_ms", "stop_worst_ms")),
                 show(r.get("startup", "idle_cpu_ms_per_s"), "ms/s")]

@@ -125,8 +125,7 @@ impl RuntimeBuilder {
     }
 
     /// Operations of the caller's, which are linked into the kernel when the runtime is built; instead of those of an
-    /// earlier call. Tenants may use them as far as [`TenantOptions`](super::TenantOptions) allows opcodes that are not
-    /// built in.
+    /// earlier call. Tenants may use them unless [`TenantBuilder::opcodes`](super::TenantBuilder::opcodes) leaves them out.
     ///
     /// # Safety
     /// A handler must touch no memory but the kernel's buffers, each within the bounds that `glsl/memory.glsl` tells,

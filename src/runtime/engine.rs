@@ -102,7 +102,7 @@ impl Program {
         // at build time. It reads and writes its bindings within the bounds that the push constants
         // give, and addresses only what stands in the resource table, which outlives the dispatches; tables
         // whose entries it follows were checked when they were registered. For handlers the caller of
-        // `RuntimeBuilder::handler` answers; the linker lets them bind nothing else.
+        // `RuntimeBuilder::kernel` answers; the linker lets them bind nothing else.
         let pipeline = unsafe { ComputePipeline::new(gpu, &pipeline_options) }?;
         let set = DescriptorSet::new(&pipeline, &buffers.bindings())?;
         let limit = options.loop_limit.unwrap_or(u32::MAX);

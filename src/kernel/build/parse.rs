@@ -27,14 +27,9 @@ pub struct Parsed {
 pub fn parse(code: &[u8]) -> Result<Parsed> {
     let words = words(code)?;
     walk(&words)?;
-    // Lengths are right now, but rspirv 0.13 panics on some operands as well.
-    let instructions = std::panic::catch_unwind(|| {
-        let mut list = List(Vec::new());
-        parse_words(&words, &mut list).map(|()| list.0)
-    })
-    .map_err(|_| "rspirv panicked on an operand; the module is malformed".to_owned())?
-    .map_err(|e| format!("not a valid module: {e}"))?;
-    Ok(Parsed { version: words[1], bound: words[3], instructions })
+    let mut list = List(Vec::new());
+    parse_words(&words, &mut list).map_err(|e| format!("not a valid module: {e}"))?;
+    Ok(Parsed { version: words[1], bound: words[3], instructions: list.0 })
 }
 
 /// Takes every instruction as it comes. rspirv's own loader refuses `OpExecutionModeId`.
@@ -67,7 +62,12 @@ fn words(code: &[u8]) -> Result<Vec<u32>> {
     }
 }
 
-/// Checks the header, and that the lengths of the instructions lead exactly to the end.
+/// Opcode of OpSpecConstantOp, and those that it may not name, by the specification, and on which rspirv 0.13 panics there:
+/// OpConstant, OpSpecConstant, itself, and OpSwitch, whose operands have kinds of their own.
+const SPEC_CONSTANT_OP: u32 = 52;
+const NO_SPEC_CONSTANT_OP: [u32; 4] = [43, 50, 52, 251];
+
+/// Checks the header, that the lengths of the instructions lead exactly to the end, and what rspirv does not.
 fn walk(words: &[u32]) -> Result<()> {
     let (&[magic, .., bound, _], mut rest) =
         words.split_first_chunk::<HEADER_WORDS>().ok_or("shorter than a SPIR-V header")?;
@@ -83,6 +83,12 @@ fn walk(words: &[u32]) -> Result<()> {
         let at = words.len() - rest.len();
         if length == 0 || length > rest.len() {
             return Err(format!("the instruction at word {at} claims {length} words of {}", rest.len()));
+        }
+        if first & 0xFFFF == SPEC_CONSTANT_OP
+            && length > 3
+            && let Some(named) = NO_SPEC_CONSTANT_OP.iter().find(|op| rest[3] == **op)
+        {
+            return Err(format!("the OpSpecConstantOp at word {at} names opcode {named}, which it may not"));
         }
         rest = &rest[length..];
     }
