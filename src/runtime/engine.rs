@@ -35,7 +35,7 @@ const LOOP_BUDGET: u32 = 65_000;
 const CPU_LOOP_BUDGET: u32 = 1_000_000;
 
 /// How long the first dispatch may take to begin: drivers compile the kernel then (DESIGN fact 14).
-const FIRST_BEAT: Duration = Duration::from_secs(60);
+const FIRST_BEAT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Engine {
     program: Program,

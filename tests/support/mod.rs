@@ -14,7 +14,7 @@ pub const MODES: [Mode; 2] = [Mode::Live, Mode::Epoch];
 
 /// Longer than any wait of a test that is well: a first dispatch may compile for seconds, under the
 /// layers and beside other tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The device that the loader picks, opened once, under validation unless the environment says
 /// otherwise.

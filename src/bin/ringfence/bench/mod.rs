@@ -17,11 +17,16 @@ mod throughput;
 mod verified;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use crate::common::{self, Ended, Engine, Global};
 use crate::observing::Observing;
+
+/// After that long without an answer there will be none. The first may take long: drivers compile the kernel then, for a
+/// minute where two are compiled on two cores.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Measure latency, throughput, scanning, storage, handlers, sharing or start-up; only completed and verified slots count.
 ///

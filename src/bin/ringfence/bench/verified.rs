@@ -6,19 +6,16 @@
 //! done twice or out of turn, or answered for another gives itself away at once or with the next. In the end the
 //! words themselves are compared.
 
-use std::time::Duration;
-
 use ringfence::protocol::{
     MAX_ENCODED_OBSERVABLE_SLOTS, OBSERVABLE_BASE, PRIORITY_NORMAL, SlotWords, opcode, slot,
 };
 use ringfence::runtime::{Outcome, Ring, Runtime, Tenant};
 
+use super::PATIENCE;
 use crate::common::Trouble;
 
 /// Polls before a wait goes over to sleeping: a driver's thread may need this thread's core.
 const SPINS: u32 = 50_000;
-/// After that long without an answer there will be none.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Values have 24 bits, which a short completion carries: the lane, below the count of its stores.
 const VALUES: u32 = (1 << 24) - 1;

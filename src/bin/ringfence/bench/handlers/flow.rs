@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ringfence::protocol::{PRIORITY_NORMAL, SlotWords, slot};
 use ringfence::runtime::{Outcome, Ring, Runtime};
 
+use super::super::PATIENCE;
 use crate::common::Trouble;
 
 /// Groups that the slots in flight are published in.
@@ -13,8 +14,6 @@ const GROUPS: usize = 8;
 const LOOKS: u32 = 32;
 /// Polls before a wait goes over to sleeping: a driver's thread may need this thread's core.
 const SPINS: u32 = 50_000;
-/// After that long without an answer there will be none.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Words of a slot; it has as many arguments as are given.
 #[inline]

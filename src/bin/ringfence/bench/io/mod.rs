@@ -17,14 +17,12 @@ use self::gpu::Asked;
 use self::raw::{Places, Raw};
 use self::sample::{Part, Sample};
 use self::stream::{Rate, Streaming};
-use super::Options;
 use super::blocks::{self, BLOCK, WARM_UP, watched};
 use super::random::Random;
 use super::samples::Samples;
+use super::{Options, PATIENCE};
 use crate::common::{self, Global, Trouble};
 
-/// After that long without an answer there will be none.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the last dispatch may take to leave before the floor is measured.
 const LEAVE: Duration = Duration::from_secs(5);
 /// What is asked for at a time, in bytes, and how many at once.

@@ -21,7 +21,7 @@ const CAPACITY: u32 = 4096;
 /// Slots in flight: what the program has.
 pub const DEPTH: usize = 64;
 /// How long nothing may come back.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Chunks begin at multiples of this, in bytes; the device reads whole words.
 const ALIGNMENT: usize = 16;
 

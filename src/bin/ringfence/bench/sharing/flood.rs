@@ -16,7 +16,7 @@ pub const DEPTH: usize = 64;
 /// Patterns looked for.
 const PATTERNS: usize = 96;
 /// How long nothing may come back.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What it got done while the other tenant asked.
 #[derive(Clone, Copy, Serialize)]
