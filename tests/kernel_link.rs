@@ -174,6 +174,20 @@ fn no_instruction_panics() {
     assert!(read > 1000, "{read}");
 }
 
+/// What `tools/fuzz` came by: bytes that each go another way through the linker.
+#[test]
+fn the_corpus_does_not_panic() {
+    let folder = format!("{}/tests/corpus", env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{folder}: {e}"));
+    let mut count = 0;
+    for file in files {
+        let bytes = std::fs::read(file.expect("an entry").path()).expect("it can be read");
+        let _ = (disassemble(&bytes), operations_of(&bytes), linked("found", bytes));
+        count += 1;
+    }
+    assert!(count >= 50, "{count} files in {folder}");
+}
+
 /// Words changed at random: an error or a module, and no panic.
 #[test]
 fn no_bytes_panic() {
