@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use ringfence::descriptor::{PackedOpDescriptor, SlotDescriptor};
 use ringfence::kernel::{Kernel, module};
@@ -16,10 +15,6 @@ mod kernel {
 use kernel::{Collatz, Saxpy};
 
 const NUMBERS: u32 = 100_000;
-/// Slots of each measurement, and measurements of each way.
-const SLOTS: u32 = 20_000;
-const ROUNDS: usize = 15;
-const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let built = kernel::kernel()?;
@@ -38,27 +33,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let words = |kernel: &Kernel| kernel.link(place).map(|linked| linked.words);
     assert!(words(&built)? == words(&while_running)? && words(&built)? == words(&spirv)?);
 
-    let mut ways = Vec::new();
     for (way, kernel) in [("build.rs", built), ("while running", while_running), ("SPIR-V", spirv)] {
         // SAFETY: both handlers check what they are given, and reach memory by its handles alone.
         let runtime = unsafe { Runtime::builder().kernel(kernel) }.build()?;
         check(&runtime)?;
         println!("{way}: all answers are right");
-        ways.push((way, runtime, Vec::new()));
-    }
-    // By turns, since machines have their moods.
-    for _ in 0..ROUNDS {
-        for (_, runtime, times) in &mut ways {
-            times.push(time(runtime)?);
-        }
-    }
-    let mut medians = ways.into_iter().map(|(way, _, mut times)| {
-        times.sort_unstable();
-        (way, times[ROUNDS / 2])
-    });
-    let (_, first) = medians.next().unwrap_or_default();
-    for (way, median) in medians {
-        println!("{way}: {:.3} times as fast as build.rs", first.as_secs_f64() / median.as_secs_f64());
     }
     Ok(())
 }
@@ -87,26 +66,4 @@ fn check(runtime: &Runtime) -> Result<(), Box<dyn Error>> {
         assert_eq!(f32::from_bits(words[i].load(Ordering::Relaxed)), -2.5 * x + y, "number {i}");
     }
     Ok(())
-}
-
-/// How long many small slots take.
-fn time(runtime: &Runtime) -> Result<Duration, Box<dyn Error>> {
-    let mut ring = runtime.ring(64)?;
-    let begin = Instant::now();
-    let (mut pushed, mut sum) = (0, 0);
-    while pushed < SLOTS || ring.in_flight() > 0 {
-        while pushed < SLOTS && ring.in_flight() < 64 {
-            let words = ringfence::descriptor::EncodeSlot::encode(&Collatz { n: 1 + pushed % 7, most: 20 })?;
-            ring.push(&words, pushed.into())?;
-            pushed += 1;
-        }
-        ring.flush()?;
-        ring.wait(PATIENCE, |_, outcome| {
-            if let Outcome::Done(steps) = outcome {
-                sum += steps;
-            }
-        })?;
-    }
-    assert_eq!(sum, (0..SLOTS).map(|i| [0, 1, 7, 2, 5, 8, 16][i as usize % 7]).sum::<u64>());
-    Ok(begin.elapsed())
 }
