@@ -31,7 +31,7 @@ fn run() -> Result<()> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).ok_or(format!("{name} is not set"));
     let root = folder("CARGO_MANIFEST_DIR")?;
     let out = folder("OUT_DIR")?;
-    for path in ["build.rs", "glsl", "spirv", "src/kernel/build", "src/protocol/abi.rs"] {
+    for path in ["build.rs", "glsl", "spirv", "src/kernel", "src/protocol/abi.rs"] {
         println!("cargo::rerun-if-changed={path}");
     }
     for variable in ["RINGFENCE_RENDER_ABI", "RINGFENCE_GLSLC"] {
@@ -41,6 +41,9 @@ fn run() -> Result<()> {
     if let Some(path) = std::env::var_os("RINGFENCE_RENDER_ABI") {
         emit::put(Path::new(&path), abi_glsl::render(abi::TABLES).as_bytes())?;
     }
+
+    // Of kernels that are kept on disk it is told by this whether the same linker made them.
+    println!("cargo::rustc-env=RINGFENCE_LINKER={}", lock::hash_folder(&root.join("src/kernel"))?);
 
     let glsl = root.join("glsl");
     abi_glsl::check(&glsl, abi::TABLES)?;

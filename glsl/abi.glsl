@@ -270,5 +270,23 @@ const uint BIND_MAILBOX = 31u;
 // spec
 const uint SPEC_SUBGROUP_SIZE = 0u;
 const uint SPEC_LOOPS = 1u;
+const uint SPEC_STORE_U32 = 16u;
+const uint SPEC_ATOMIC_ADD = 17u;
+const uint SPEC_LOAD_U32 = 18u;
+const uint SPEC_COMPARE_SWAP = 19u;
+const uint SPEC_MEMCPY = 20u;
+const uint SPEC_DFA_STEP = 21u;
+const uint SPEC_PRINTF = 22u;
+const uint SPEC_PACKED_SLOT = 23u;
+const uint SPEC_SCAN = 24u;
+const uint SPEC_CRC32C = 25u;
+const uint SPEC_SUM_WORDS = 26u;
+const uint SPEC_COPY_RANGE = 27u;
+const uint SPEC_IO = 28u;
+const uint SPEC_LOAD_SUM = 29u;
+const uint SPEC_UNFOLD = 30u;
+const uint SPEC_LANE_HANDLERS = 31u;
+const uint SPEC_WIDE_HANDLERS = 32u;
+const uint SPEC_INT64 = 33u;
 
 #endif

@@ -145,9 +145,7 @@ void publish_child(bool mine, uint parent, uint child, Child c) {
         slots[base + TENANT_WORD] = 0;
 #endif
         wide = is_wide_op(c.op);
-#ifdef WITH_HANDLERS
-        if (is_user_op(c.op)) wide = is_wide_handler(c.op);
-#endif
+        if (WITH_WIDE_HANDLERS && is_user_op(c.op)) wide = is_wide_handler(c.op);
     }
 #ifdef WITH_TENANTS
     published += subgroupBallotBitCount(subgroupBallot(mine));

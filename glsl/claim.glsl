@@ -62,11 +62,8 @@ Found look(uint level, uint queue) {
     uint head = subgroupBroadcastFirst(load_relaxed_state(head_word(level, queue)));
     uint position = head + gl_SubgroupInvocationID;
     uint entry;
-#ifdef WITH_CONTINUATION
-    if (queue != SUBMISSION) entry = load_relaxed_state(ready_word(queue, position));
-    else
-#endif
-        entry = load_relaxed_submission(entry_word(level, position));
+    if (WITH_TURNS && queue != SUBMISSION) entry = load_relaxed_state(ready_word(queue, position));
+    else entry = load_relaxed_submission(entry_word(level, position));
     return Found(level, queue, head, entry, run_length((entry >> LAP_SHIFT) != lap_of(position)));
 }
 
@@ -87,9 +84,7 @@ uint levels_where(bool waits, bool other) {
 
 bool in_levels(uint level) { return submission_waits(min(level, PRIORITY_LEVELS - 1)) && level < PRIORITY_LEVELS; }
 
-#ifdef WITH_CONTINUATION
 bool in_ready(uint level, bool room) { return level < PRIORITY_LEVELS && ready_waits(level, room); }
-#endif
 
 // The level that was served last. Its entries are loaded with every look: most find them there.
 uint served;
@@ -116,15 +111,13 @@ Waiting poll(out Found f) {
             bool more = gl_SubgroupSize < PRIORITY_LEVELS && in_levels(other);
             w.levels = levels_where(in_levels(gl_SubgroupInvocationID), more);
         }
-#ifdef WITH_CONTINUATION
-        bool room = false;
-#ifdef WITH_IO
-        room = io_has_room();
-#endif
-        w.ready = levels_where(in_ready(gl_SubgroupInvocationID, room),
-                               gl_SubgroupSize < PRIORITY_LEVELS && in_ready(other, room));
-        w.levels |= w.ready;
-#endif
+        if (WITH_TURNS) {
+            bool room = false;
+            if (WITH_IO) room = io_has_room();
+            w.ready = levels_where(in_ready(gl_SubgroupInvocationID, room),
+                                   gl_SubgroupSize < PRIORITY_LEVELS && in_ready(other, room));
+            w.levels |= w.ready;
+        }
 #ifdef WITH_TENANTS
         w.told = subgroupBroadcastFirst(announced() || load_relaxed_submission(COMMAND_RECONSIDER) !=
                                                            load_relaxed_state(STATE_RECONSIDERED));
@@ -144,7 +137,6 @@ Waiting poll(out Found f) {
     return w;
 }
 
-#ifdef WITH_CONTINUATION
 // The kind of queue that the last claim at each level was made from, two bits for each: each kind has its turn.
 // 0 submission, 1 ready, 2 asking. Were it one for all levels, claims at one would decide whose turn it is at another.
 uint kinds_before;
@@ -152,16 +144,15 @@ uint kinds_before;
 // The queue of a level that has its turn; the first lane's look is what counts.
 uint turn_of(uint level) {
     uint waiting = (submission_waits(level) ? 1 : 0) | (queue_waits(level) ? 2 : 0);
-#ifdef WITH_IO
-    if (io_has_room() && queue_waits(READY_ASKING + level)) waiting |= 4;
-#endif
+    if (WITH_IO) {
+        if (io_has_room() && queue_waits(READY_ASKING + level)) waiting |= 4;
+    }
     uint at = 2 * level;
     uint behind = waiting & ~((2u << (kinds_before >> at & 3)) - 1);
     uint kind = subgroupBroadcastFirst(findLSB(behind != 0 ? behind : waiting | 1));
     kinds_before = (kinds_before & ~(3u << at)) | kind << at;
     return kind == 0 ? SUBMISSION : kind == 1 ? level : READY_ASKING + level;
 }
-#endif
 
 // What is to be claimed, and how much of it at most: what `f` is, if only that level has work.
 Found choose(Waiting w, Found f, out uint most) {
@@ -171,9 +162,7 @@ Found choose(Waiting w, Found f, out uint most) {
         most = subgroupBroadcastFirst(pick.most);
         served = subgroupBroadcastFirst(pick.level);
         uint queue = SUBMISSION;
-#ifdef WITH_CONTINUATION
-        queue = turn_of(served);
-#endif
+        if (WITH_TURNS) queue = turn_of(served);
         f = Found(served, queue, 0, 0, 0);
 #ifdef WITH_TENANTS
         if (queue != SUBMISSION)
@@ -185,9 +174,7 @@ Found choose(Waiting w, Found f, out uint most) {
 
 uint second_word(Found f) {
     uint position = f.head + gl_SubgroupInvocationID;
-#ifdef WITH_CONTINUATION
-    if (f.queue != SUBMISSION) return load_relaxed_state(ready_word(f.queue, position) + 1);
-#endif
+    if (WITH_TURNS && f.queue != SUBMISSION) return load_relaxed_state(ready_word(f.queue, position) + 1);
     return load_relaxed_submission(entry_word(f.level, position) + 1);
 }
 
@@ -198,11 +185,11 @@ Claim claim(Found f, uint waiting, uint most) {
     uint second = second_word(f);
     uint count = min(f.count, run_length((second >> LAP_SHIFT) != lap_of(f.head + gl_SubgroupInvocationID)));
     count = min(count, most);
-#ifdef WITH_WIDE
-    // A wide slot is claimed alone: a run ends before it, or is it.
-    uint narrow = run_length((f.entry & ENTRY_WIDE) != 0);
-    count = min(count, max(narrow, 1));
-#endif
+    if (WITH_WIDE) {
+        // A wide slot is claimed alone: a run ends before it, or is it.
+        uint narrow = run_length((f.entry & ENTRY_WIDE) != 0);
+        count = min(count, max(narrow, 1));
+    }
     bool won = false;
     bool take = gl_SubgroupInvocationID == 0 && count != 0;
     // With one level there are no rules.

@@ -30,9 +30,7 @@ bool queue_waits(uint queue) {
 // Whether slots of a level go on; `room`: the ring of IO requests has some.
 bool ready_waits(uint level, bool room) {
     bool waits = queue_waits(level);
-#ifdef WITH_IO
-    waits = waits || (room && queue_waits(READY_ASKING + level));
-#endif
+    if (WITH_IO) waits = waits || (room && queue_waits(READY_ASKING + level));
     return waits;
 }
 

@@ -14,12 +14,10 @@
 #include "op/packed_slot.glsl"
 #include "op/shutdown.glsl"
 
-#ifdef WITH_HANDLERS
 #include "mailbox.glsl"
 
 // Operations of users, which are none of the sixteen around PRINTF; those that no handler was linked for stay unknown.
 bool is_user_op(uint op) { return op > OP_BATCH_FENCE && op < SYSTEM_MASK && (op >> 4) != OP_PRINTF >> 4; }
-
 
 // `inner`: an operation of a packed slot; `wide`: a slot of the whole subgroup. An opcode whose handler is of the other
 // width is unknown.
@@ -61,9 +59,6 @@ bool is_wide_handler(uint op) {
     atomicAdd(mailbox.widths, 1);
     return mailbox.x0 != 0;
 }
-#else
-bool is_user_op(uint op) { return false; }
-#endif
 
 // One operation of a lane. All lanes call it; those without one pass `mine` false. `copies` says that some
 // lane may copy, `inner` that the lane's slot is packed.
@@ -76,31 +71,33 @@ Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies, bool inn
         mine = false;
     }
 #endif
-    if (copies && subgroupAny(mine && op == OP_MEMCPY)) {
-        Outcome copied = op_memcpy(mine && op == OP_MEMCPY, a);
-        if (mine && op == OP_MEMCPY) o = copied;
+    if (WITH_MEMCPY) {
+        if (copies && subgroupAny(mine && op == OP_MEMCPY)) {
+            Outcome copied = op_memcpy(mine && op == OP_MEMCPY, a);
+            if (mine && op == OP_MEMCPY) o = copied;
+        }
     }
     if (mine) {
         switch (op) {
         case OP_NOP: o = op_nop(); break;
-        case OP_STORE_U32: o = op_store_u32(a); break;
-        case OP_ATOMIC_ADD: o = op_atomic_add(a); break;
-        case OP_LOAD_U32: o = op_load_u32(a); break;
-        case OP_COMPARE_SWAP: o = op_compare_swap(a); break;
-        case OP_DFA_STEP: o = op_dfa_step(a); break;
-        case OP_PRINTF: o = op_printf(a); break;
+        case OP_STORE_U32: if (WITH_STORE_U32) o = op_store_u32(a); break;
+        case OP_ATOMIC_ADD: if (WITH_ATOMIC_ADD) o = op_atomic_add(a); break;
+        case OP_LOAD_U32: if (WITH_LOAD_U32) o = op_load_u32(a); break;
+        case OP_COMPARE_SWAP: if (WITH_COMPARE_SWAP) o = op_compare_swap(a); break;
+        case OP_DFA_STEP: if (WITH_DFA_STEP) o = op_dfa_step(a); break;
+        case OP_PRINTF: if (WITH_PRINTF) o = op_printf(a); break;
         }
     }
-#ifdef WITH_HANDLERS
-    bool calls = mine && is_user_op(op);
-    if (subgroupAny(calls)) {
-        if (calls) o = call_handler(op, slot, a, inner, false);
-        // Different ones are called one after the other.
-        uvec4 who = subgroupBallot(calls);
-        bool one = subgroupAll(!calls || op == subgroupShuffle(op, subgroupBallotFindLSB(who)));
-        charge(HANDLER_TURNS * (one ? 1 : subgroupBallotBitCount(who)));
+    if (WITH_LANE_HANDLERS) {
+        bool calls = mine && is_user_op(op);
+        if (subgroupAny(calls)) {
+            if (calls) o = call_handler(op, slot, a, inner, false);
+            // Different ones are called one after the other.
+            uvec4 who = subgroupBallot(calls);
+            bool one = subgroupAll(!calls || op == subgroupShuffle(op, subgroupBallotFindLSB(who)));
+            charge(HANDLER_TURNS * (one ? 1 : subgroupBallotBitCount(who)));
+        }
     }
-#endif
     return o;
 }
 
@@ -128,15 +125,15 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
     uint base = slot * SLOT_WORDS;
     uvec4 a = uvec4(0);
     Outcome o = done(0);
-    bool packed = mine && op == OP_PACKED_SLOT;
+    bool packed = WITH_PACKED_SLOT && mine && op == OP_PACKED_SLOT;
     if (mine) {
         a = uvec4(slots[base + ARG0_WORD], slots[base + ARG0_WORD + 1], slots[base + ARG0_WORD + 2],
                   slots[base + ARG0_WORD + 3]);
     }
     uint n = mine ? 1 : 0;
     Packed p = Packed(0, 0, 0, 0);
-    bool some_packed = (has & HAS_PACKED) != 0;
-    bool some_copies = (has & (HAS_PACKED | HAS_COPIES)) != 0;
+    bool some_packed = WITH_PACKED_SLOT && (has & HAS_PACKED) != 0;
+    bool some_copies = (WITH_PACKED_SLOT || WITH_MEMCPY) && (has & (HAS_PACKED | HAS_COPIES)) != 0;
     if (some_packed) {
         if (packed) p = packed_open(base + ARG0_WORD);
         Outcome shape = packed_check(packed, p);
@@ -146,8 +143,8 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
         }
     }
     uint i = 0;
-    bool more = true;
-    while (more) {
+    bool more;
+    do {
         bool turns = i < n;
         if (packed && turns) {
             op = packed_op(p, i);
@@ -177,11 +174,9 @@ Outcome execute_lanes(bool mine, uint slot, uint op, uint has) {
         }
         more = some_copies && subgroupAny(i < n);
         charge(EXECUTE_TURN);
-#ifdef WITH_HANDLERS
         // The last looks of the handlers' loops. Those of the first turn were charged by the pass.
-        if (more) charge(LOOPS);
-#endif
-    }
+        if (WITH_LANE_HANDLERS && more) charge(LOOPS);
+    } while (more);
     return o;
 }
 

@@ -8,11 +8,11 @@
 #define FAMILY_GLSL
 
 // Whether slots of this opcode publish others.
-bool unfolds(uint op) { return op == OP_UNFOLD && push.children != 0; }
+bool unfolds(uint op) { return WITH_UNFOLD && op == OP_UNFOLD && push.children != 0; }
 
 uint first_child() { return push.slot_count - CHILD_DEPTHS * push.children; }
 
-bool is_child(uint slot) { return slot >= first_child(); }
+bool is_child(uint slot) { return WITH_CHILDREN && slot >= first_child(); }
 
 // 0 for the host's.
 uint depth_of(uint slot) { return is_child(slot) ? 1 + (slot - first_child()) / push.children : 0; }

@@ -12,71 +12,33 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
-#ifdef WITH_INT64
 #extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
-#endif
 #extension GL_GOOGLE_include_directive : require
 #pragma use_vulkan_memory_model
 
 layout(local_size_x_id = 0) in;
 
+#include "options.glsl"
 #include "memory.glsl"
 #include "queue.glsl"
 #include "execute.glsl"
-
-#if defined(WITH_SCAN) || defined(WITH_RANGE) || defined(WITH_HANDLERS)
-#define WITH_WIDE
-#endif
-
-#if defined(WITH_IO) || defined(WITH_WIDE)
-#define WITH_CONTINUATION
 #include "continuation.glsl"
-#endif
-
-#ifdef WITH_IO
 #include "io.glsl"
-#endif
 
 // What a claim may cost at most; a worker that has less left leaves before it claims.
-#ifdef WITH_CHILDREN
-const uint FAMILIES = FAMILY_CLAIM_COST;
-#else
-const uint FAMILIES = 0;
-#endif
-#ifdef WITH_HANDLERS
-const uint LANES = LANE_CLAIM_COST + HANDLERS_COST;
-#else
-const uint LANES = LANE_CLAIM_COST;
-#endif
-#if defined(WITH_SCAN)
-const uint RESERVE = (LANES > SCAN_CLAIM_COST ? LANES : SCAN_CLAIM_COST) + FAMILIES;
-#elif defined(WITH_RANGE)
-const uint RESERVE = (LANES > RANGE_CLAIM_COST ? LANES : RANGE_CLAIM_COST) + FAMILIES;
-#else
-const uint RESERVE = LANES + FAMILIES;
-#endif
+const uint FAMILIES = WITH_CHILDREN ? FAMILY_CLAIM_COST : 0;
+const uint LANES = LANE_CLAIM_COST + (WITH_LANE_HANDLERS ? HANDLERS_COST : 0);
+const uint WIDE = WITH_SCAN ? SCAN_CLAIM_COST : WITH_RANGE ? RANGE_CLAIM_COST : 0;
+const uint RESERVE = (LANES > WIDE ? LANES : WIDE) + FAMILIES;
 
 #include "claim.glsl"
-
-#ifdef WITH_CHILDREN
 #include "family.glsl"
-#else
-uint root_of(uint slot) { return slot; }
-#endif
-#ifdef WITH_CONTINUATION
 #include "turns.glsl"
-#endif
-#ifdef WITH_WIDE
 #include "wide.glsl"
-#endif
-#ifdef WITH_IO
 #include "op/load_sum.glsl"
 #include "op/transfer.glsl"
-#endif
-#ifdef WITH_CHILDREN
 #include "children.glsl"
 #include "op/unfold.glsl"
-#endif
 
 // Why a slot is not executed; fault 0 where it is.
 Outcome refusal(uint slot, uint op) {
@@ -87,14 +49,11 @@ Outcome refusal(uint slot, uint op) {
 #endif
     if (o.fault == 0 && (used & LEVELS_CANCEL) != 0 && load_relaxed_submission(cancel_word(root_of(slot))) != 0)
         o = Outcome(FAULT_CANCELLED, 0, 0, 0);
-#ifdef WITH_CHILDREN
-    // The host knows nothing of children: it answers none, and none ends it.
-    bool hosts = op == OP_SHUTDOWN;
-#ifdef WITH_IO
-    hosts = hosts || is_transfer(op);
-#endif
-    if (o.fault == 0 && hosts && is_child(slot)) o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
-#endif
+    if (WITH_CHILDREN) {
+        // The host knows nothing of children: it answers none, and none ends it.
+        bool hosts = op == OP_SHUTDOWN || is_transfer(op);
+        if (o.fault == 0 && hosts && is_child(slot)) o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
+    }
     return o;
 }
 
@@ -137,11 +96,11 @@ void count_batches(bool mine, uint batch, uint amount) {
 void serve(Claim c, uint level, bool again) {
     uint entry = c.entry;
     uint batch = c.batch;
-#ifdef WITH_CHILDREN
-    // A child's first turn comes by way of a ready queue, too.
-    again = again && (entry & ENTRY_FIRST) == 0;
-    entry &= ~ENTRY_FIRST;
-#endif
+    if (WITH_CHILDREN) {
+        // A child's first turn comes by way of a ready queue, too.
+        again = again && (entry & ENTRY_FIRST) == 0;
+        entry &= ~ENTRY_FIRST;
+    }
     uint slot = entry & ENTRY_SLOT_MASK;
     bool mine = c.mine && slot < push.slot_count;
     uint base = slot * SLOT_WORDS;
@@ -154,14 +113,12 @@ void serve(Claim c, uint level, bool again) {
         op = slots[base + OPCODE_WORD];
         o = refusal(slot, op);
     }
-#if defined(WITH_TENANTS) && defined(WITH_CONTINUATION)
+#ifdef WITH_TENANTS
     // The host keeps to a tenant's cap. Were it not to, no more slots than that would be begun. One that is taken up
     // by another worker may be counted off before it was counted: below 0 for a moment.
     bool before = again || (entry & ENTRY_RESUMED) != 0;
-    bool capped = mine && tenant != 0;
-#ifdef WITH_CHILDREN
-    capped = capped && !is_child(slot);
-#endif
+    bool capped = WITH_TURNS && mine && tenant != 0;
+    if (WITH_CHILDREN) capped = capped && !is_child(slot);
     if (capped && !before && o.fault == 0 &&
         int(load_relaxed_state(tenant_state(tenant, 0) + TENANT_PENDING)) >= int(tenant_record_word(tenant, TENANT_MOST)))
         o = Outcome(FAULT_UNAUTHORIZED, 0, 0, 0);
@@ -172,71 +129,55 @@ void serve(Claim c, uint level, bool again) {
     bool alone = admitted && op == OP_BATCH_FENCE && !fence;
     bool drains = false;
     bool lanes = admitted && op != OP_BATCH_FENCE && op != OP_SHUTDOWN;
-    bool wide = false;
-    bool transfers = false;
-#ifdef WITH_WIDE
-    wide = lanes && (entry & ENTRY_WIDE) != 0 && (is_wide_op(op) || is_user_op(op));
+    bool wide = WITH_WIDE && lanes && (entry & ENTRY_WIDE) != 0 &&
+                (is_wide_op(op) || (WITH_WIDE_HANDLERS && is_user_op(op)));
     // It gave way, and is not to go on.
-    bool abandons = mine && again && (entry & ENTRY_WIDE) != 0 && !wide;
-#endif
-#ifdef WITH_IO
-    transfers = lanes && is_transfer(op);
-#endif
-#ifdef WITH_CHILDREN
+    bool abandons = WITH_WIDE && mine && again && (entry & ENTRY_WIDE) != 0 && !wide;
+    bool transfers = lanes && is_transfer(op);
     bool parent = mine && unfolds(op) && (o.fault == 0 || again);
     bool unfolding = lanes && parent;
-    lanes = lanes && !unfolding;
-#endif
-    lanes = lanes && !wide && !transfers;
-    uint has = (lanes ? HAS_LANES : 0) | (lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
-               (lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
+    lanes = lanes && !unfolding && !wide && !transfers;
+    uint has = (lanes ? HAS_LANES : 0) | (WITH_PACKED_SLOT && lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
+               (WITH_MEMCPY && lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
                (transfers ? HAS_TRANSFERS : 0) |
                (mine && (op == OP_BATCH_FENCE || op == OP_SHUTDOWN) ? HAS_MARKS : 0) |
-               (mine && batch != 0 ? HAS_BATCHES : 0);
-#ifdef WITH_WIDE
-    has |= abandons ? HAS_ABANDONED : 0;
-#endif
-#ifdef WITH_CHILDREN
-    has |= parent ? HAS_PARENTS : 0;
-#endif
-#if defined(WITH_TENANTS) && defined(WITH_CONTINUATION)
+               (mine && batch != 0 ? HAS_BATCHES : 0) | (abandons ? HAS_ABANDONED : 0) | (parent ? HAS_PARENTS : 0);
+#ifdef WITH_TENANTS
     has |= capped && before ? HAS_PENDING : 0;
 #endif
     has = subgroupOr(has);
-#ifdef WITH_CONTINUATION
     executed_level = level;
-#endif
 
-#ifdef WITH_HANDLERS
-    // The next worker has its whole budget before it.
-    if ((has & HAS_PACKED) != 0 && budget < PACKED_COST + FAMILIES) {
-        has = (has & ~HAS_LANES) | HAS_PUT_BACK;
-        if (lanes) o = Outcome(PENDING_READY, 0, 0, 0);
-        budget = 0;
+    if (WITH_LANE_HANDLERS && WITH_PACKED_SLOT) {
+        // The next worker has its whole budget before it.
+        if ((has & HAS_PACKED) != 0 && budget < PACKED_COST + FAMILIES) {
+            has = (has & ~HAS_LANES) | HAS_PUT_BACK;
+            if (lanes) o = Outcome(PENDING_READY, 0, 0, 0);
+            budget = 0;
+        }
     }
-#endif
-#ifdef WITH_WIDE
-    if ((has & HAS_WIDE) != 0) {
-        Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again));
-        if (wide) o = ended;
+    if (WITH_WIDE) {
+        if ((has & HAS_WIDE) != 0) {
+            Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again));
+            if (wide) o = ended;
+        }
+        if ((has & HAS_ABANDONED) != 0) {
+            uint area = area_of(subgroupBroadcastFirst(slot));
+            if (area != NO_AREA) give_area_back(area);
+        }
     }
-    if ((has & HAS_ABANDONED) != 0) {
-        uint area = area_of(subgroupBroadcastFirst(slot));
-        if (area != NO_AREA) give_area_back(area);
+    if (WITH_IO) {
+        if ((has & HAS_TRANSFERS) != 0) {
+            Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0, again);
+            if (transfers) o = moved;
+        }
     }
-#endif
-#ifdef WITH_IO
-    if ((has & HAS_TRANSFERS) != 0) {
-        Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0, again);
-        if (transfers) o = moved;
+    if (WITH_UNFOLD) {
+        if ((has & HAS_PARENTS) != 0) {
+            Outcome unfolded = op_unfold(unfolding, slot, again);
+            if (unfolding) o = unfolded;
+        }
     }
-#endif
-#ifdef WITH_CHILDREN
-    if ((has & HAS_PARENTS) != 0) {
-        Outcome unfolded = op_unfold(unfolding, slot, again);
-        if (unfolding) o = unfolded;
-    }
-#endif
     if ((has & HAS_LANES) != 0) {
         Outcome ended = execute_lanes(lanes, slot, op, has);
         if (lanes) o = ended;
@@ -254,42 +195,45 @@ void serve(Claim c, uint level, bool again) {
         }
     }
 
-#ifdef WITH_CONTINUATION
-    if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS | HAS_PENDING | HAS_PUT_BACK)) != 0) {
-        bool ready = mine && o.fault == PENDING_READY;
-        bool pending = ready || (mine && o.fault == PENDING_ANSWER);
-        bool asking = mine && o.fault == PENDING_ROOM;
+    if (WITH_TURNS) {
+        if ((has & (HAS_TRANSFERS | HAS_WIDE | HAS_PARENTS | HAS_PENDING | HAS_PUT_BACK)) != 0) {
+            bool ready = mine && o.fault == PENDING_READY;
+            bool pending = ready || (WITH_IO && mine && o.fault == PENDING_ANSWER);
+            bool asking = WITH_IO && mine && o.fault == PENDING_ROOM;
 #ifdef WITH_TENANTS
-        if (ready || asking) atomicStore(state[slot_tenant(slot)], tenant, SCOPE, 0, gl_SemanticsRelaxed);
-        bool left = pending || asking;
-        if (capped && left != before) add_state(tenant_state(tenant, 0) + TENANT_PENDING, left ? 1 : 0u - 1);
+            if (ready || asking) atomicStore(state[slot_tenant(slot)], tenant, SCOPE, 0, gl_SemanticsRelaxed);
+            bool left = pending || asking;
+            if (capped && left != before) add_state(tenant_state(tenant, 0) + TENANT_PENDING, left ? 1 : 0u - 1);
 #endif
-        if (subgroupAny(ready)) push_ready(ready, level, entry, batch);
-#ifdef WITH_IO
-        if (subgroupAny(asking)) push_ready(asking, READY_ASKING + level, entry, batch);
-#endif
-        mine = mine && !pending && !asking;
+            if (subgroupAny(ready)) push_ready(ready, level, entry, batch);
+            if (WITH_IO) {
+                if (subgroupAny(asking)) push_ready(asking, READY_ASKING + level, entry, batch);
+            }
+            mine = mine && !pending && !asking;
+        }
     }
-#endif
-#ifdef WITH_CHILDREN
-    if ((has & HAS_PARENTS) != 0) {
-        bool last = own_part_ends(mine && parent, slot, batch, o);
-        if (mine && parent && last) o = family_outcome(slot);
-        mine = mine && (!parent || last);
+    if (WITH_CHILDREN) {
+        if ((has & HAS_PARENTS) != 0) {
+            bool last = own_part_ends(mine && parent, slot, batch, o);
+            if (mine && parent && last) o = family_outcome(slot);
+            mine = mine && (!parent || last);
+        }
     }
-#endif
     bool ends = mine && !fence && !drains;
     uint claims = subgroupBallotBitCount(subgroupBallot(claimed));
-#ifdef WITH_CHILDREN
-    bool more = true;
-    while (more) {
+    bool more = false;
+    do {
         // The last child to end ends its parent.
-        bool child = ends && is_child(slot);
-        more = subgroupAny(child);
-        deliver(ends && !child, slot, o);
+        bool child = false;
+        if (WITH_CHILDREN) {
+            child = ends && is_child(slot);
+            more = subgroupAny(child);
+        }
+        uint ended = deliver(ends && !child, slot, o);
+        if (WITH_CHILDREN) ended = subgroupBallotBitCount(subgroupBallot(ends));
         collect(PRIORITY_FAIRNESS_BASE + level, claims);
         claims = 0;
-        collect_outcomes(ends, subgroupBallotBitCount(subgroupBallot(ends)), o);
+        collect_outcomes(ends, ended, o);
         collect_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
         add_collected();
         if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
@@ -307,16 +251,8 @@ void serve(Claim c, uint level, bool again) {
             has |= HAS_BATCHES;
             more = subgroupAny(ends);
         }
-        charge(3); // and the last looks of the loops that count
-    }
-#else
-    uint ended = deliver(ends, slot, o);
-    collect(PRIORITY_FAIRNESS_BASE + level, claims);
-    collect_outcomes(ends, ended, o);
-    collect_executions(ends && o.fault == 0 && op != OP_PACKED_SLOT, op);
-    add_collected();
-    if ((has & HAS_BATCHES) != 0) count_batches(mine, batch, amount);
-#endif
+        if (WITH_CHILDREN) charge(3); // and the last looks of the loops that count
+    } while (more);
 }
 
 // Completes a SHUTDOWN once every other slot has ended.
@@ -342,22 +278,14 @@ void main() {
     if (gl_SubgroupInvocationID == 0) store_relaxed_completion(beat, completion[beat] + 1);
     budget = push.loop_budget;
     collected = 0;
-#ifdef WITH_IO
-    io_seen = io_answered();
-#endif
-#ifdef WITH_CONTINUATION
+    if (WITH_IO) io_seen = io_answered();
     kinds_before = 0;
-#endif
     served = PRIORITY_NORMAL;
-#ifdef WITH_CHILDREN
     seek_from = 0;
 #ifdef WITH_TENANTS
     starved = 0;
     lacks_credits = false;
     published = 0;
-#endif
-#endif
-#ifdef WITH_TENANTS
     fruitless = 0;
     visits = 0;
     if (gl_WorkGroupID.x == 0) refill();
@@ -385,9 +313,7 @@ void main() {
                 c = visit(f.level, w.levels, most);
             } else {
                 c = claim(f, w.levels, most);
-#ifdef WITH_CONTINUATION
-                if (c.mine) c.tenant = load_relaxed_state(slot_tenant(f.entry & ENTRY_SLOT_MASK));
-#endif
+                if (WITH_TURNS && c.mine) c.tenant = load_relaxed_state(slot_tenant(f.entry & ENTRY_SLOT_MASK));
             }
 #else
             f = choose(w, f, most);
@@ -395,8 +321,8 @@ void main() {
 #endif
             if (c.count != 0) {
                 serve(c, f.level, f.queue != SUBMISSION);
-#if defined(WITH_TENANTS) && defined(WITH_CHILDREN)
-                refill_parents(f.level, w.levels, c.count);
+#ifdef WITH_TENANTS
+                if (WITH_CHILDREN) refill_parents(f.level, w.levels, c.count);
 #endif
             }
         } else if (stay) {

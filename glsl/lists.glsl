@@ -197,26 +197,24 @@ void count_throttled(uint t) {
 // Visits that found nothing but tenants without credits, one after the other, in tenants.
 uint fruitless;
 
-#ifdef WITH_CHILDREN
 // Claims of a level that children of a tenant had, and that its quanta have not paid for.
 uint debt_word(uint t, uint level) { return tenant_state(t, 0) + TENANT_DEBTS + level; }
 
 // Who owes that many publishes no more before a visit has paid for some; then it is in the list, too.
 const uint MOST_OWED = 32;
-#endif
 
 // Whether a tenant of the level has wide slots: beside one the others get no more in a round than it, one. That it is
 // with another worker for a moment must not give them more, and so it counts for some visits.
 bool beside_wide(uint level, bool wide) {
     bool beside = false;
-#ifdef WITH_WIDE
-    bool here = subgroupAny(wide);
-    uint left = subgroupBroadcastFirst(load_relaxed_state(STATE_WIDE + level));
-    uint next = here ? WIDE_VISITS : left - min(left, 1);
-    if (next != left && gl_SubgroupInvocationID == 0)
-        atomicStore(state[STATE_WIDE + level], next, SCOPE, 0, gl_SemanticsRelaxed);
-    beside = here || left != 0;
-#endif
+    if (WITH_WIDE) {
+        bool here = subgroupAny(wide);
+        uint left = subgroupBroadcastFirst(load_relaxed_state(STATE_WIDE + level));
+        uint next = here ? WIDE_VISITS : left - min(left, 1);
+        if (next != left && gl_SubgroupInvocationID == 0)
+            atomicStore(state[STATE_WIDE + level], next, SCOPE, 0, gl_SemanticsRelaxed);
+        beside = here || left != 0;
+    }
     return beside;
 }
 
@@ -236,10 +234,10 @@ Claim visit(uint level, uint waiting, uint most) {
     uint waiting_word = load_relaxed_state(at + TENANT_WAITING);
     uint there = waiting_word & (WAITING_OWES - 1);
     bool wide = false;
-#ifdef WITH_WIDE
-    // A wide slot is claimed alone: a run of tenants ends before the first that has one next, or is it.
-    wide = there != 0 && (load_relaxed_submission(tenant_entry(t, level, claimed)) & ENTRY_WIDE) != 0;
-#endif
+    if (WITH_WIDE) {
+        // A wide slot is claimed alone: a run of tenants ends before the first that has one next, or is it.
+        wide = there != 0 && (load_relaxed_submission(tenant_entry(t, level, claimed)) & ENTRY_WIDE) != 0;
+    }
     uint tenants = min(min(found, most), max(run_length(wide), 1));
     bool alone = subgroupBroadcastFirst(wide);
     uint room = min(gl_SubgroupSize, most);
@@ -260,21 +258,19 @@ Claim visit(uint level, uint waiting, uint most) {
     uint may = own && !paused ? min(there, 1u << shift) : 0;
     bool in_sight = load_relaxed_state(STATE_LISTED_TAILS + level) - head <= tenants;
     uint owed = 0;
-#ifdef WITH_CHILDREN
-    if (own) owed = load_relaxed_state(debt_word(t, level));
-#endif
+    if (WITH_CHILDREN && own) owed = load_relaxed_state(debt_word(t, level));
     // Where nobody may claim yet, and all are here, as many rounds at once as the nearest needs.
     uint next = ONE_CLAIM * (owed + min(may, 1));
     uint missing = next - min(deficit, next);
     uint rounds = subgroupMin(next == 0 ? 0xFFFFFFFF : admitted ? (missing + quantum - 1) / quantum : 0);
     if (subgroupBroadcastFirst(in_sight) && rounds != 0xFFFFFFFF) deficit += rounds * quantum;
-#ifdef WITH_CHILDREN
-    // What children have claimed is paid for first.
-    uint paid = min(owed, deficit / ONE_CLAIM);
-    if (paid != 0) atomicAdd(state[debt_word(t, level)], 0u - paid, SCOPE, 0, gl_SemanticsRelaxed);
-    deficit -= paid * ONE_CLAIM;
-    owed -= paid;
-#endif
+    if (WITH_CHILDREN) {
+        // What children have claimed is paid for first.
+        uint paid = min(owed, deficit / ONE_CLAIM);
+        if (paid != 0) atomicAdd(state[debt_word(t, level)], 0u - paid, SCOPE, 0, gl_SemanticsRelaxed);
+        deficit -= paid * ONE_CLAIM;
+        owed -= paid;
+    }
     deficit = min(deficit, gl_SubgroupSize * ONE_CLAIM);
     uint wanted = admitted ? min(may, deficit / ONE_CLAIM) : may;
     uint granted = wanted;
@@ -296,9 +292,7 @@ Claim visit(uint level, uint waiting, uint most) {
         v.batch = load_relaxed_submission(word + 1);
     }
     bool absent = (v.entry >> LAP_SHIFT) != lap || (v.batch >> LAP_SHIFT) != lap;
-#ifdef WITH_WIDE
-    absent = absent || ((v.entry & ENTRY_WIDE) != 0 && !alone);
-#endif
+    if (WITH_WIDE) absent = absent || ((v.entry & ENTRY_WIDE) != 0 && !alone);
     // A block ends before an entry that is not there or wide; blocks do not cross the words of a ballot.
     uvec4 ends = subgroupBallot(v.mine && absent);
     uint mask = shift == 5 ? 0xFFFFFFFF : (1u << (1u << shift)) - 1;
@@ -323,10 +317,8 @@ Claim visit(uint level, uint waiting, uint most) {
     }
     bool held = own && paused;
     uint less = taken;
-#ifdef WITH_CHILDREN
     // A flag that this worker saw is still there: others only raise it.
-    if (owed == 0 || !admitted) less += waiting_word & WAITING_OWES;
-#endif
+    if (WITH_CHILDREN && (owed == 0 || !admitted)) less += waiting_word & WAITING_OWES;
     if (held) less -= WAITING_HELD;
     hand_over();
     bool more = false;

@@ -13,6 +13,7 @@
 
 layout(local_size_x_id = 0) in;
 
+#define WITHOUT_TURNS
 #include "memory.glsl"
 #include "op/scan.glsl"
 

@@ -14,12 +14,13 @@
 
 layout(local_size_x_id = 0) in;
 
+#include "options.glsl"
 #include "memory.glsl"
 #include "mailbox.glsl"
 #include "queue.glsl"
 #include "op/shutdown.glsl"
-#define WITH_CONTINUATION
 #include "continuation.glsl"
+#include "io.glsl"
 // Nothing is claimed here.
 const uint RESERVE = 0;
 

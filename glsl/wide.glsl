@@ -2,17 +2,11 @@
 #ifndef WIDE_GLSL
 #define WIDE_GLSL
 
-#ifdef WITH_SCAN
 #include "op/scan.glsl"
-#endif
-
-#ifdef WITH_RANGE
 #include "op/crc32c.glsl"
 #include "op/sum_words.glsl"
 #include "op/copy_range.glsl"
-#endif
 
-#ifdef WITH_HANDLERS
 // Calls the handler of a slot, with all lanes. It has an area from when it begins, so that it can always give way; where
 // there is none, it does not begin yet.
 Outcome call_wide(uint op, uint slot, bool again) {
@@ -42,36 +36,36 @@ Outcome call_wide(uint op, uint slot, bool again) {
     charge(HANDLER_TURNS);
     return o;
 }
-#endif
 
 bool is_wide_op(uint op) {
-    bool wide = false;
-#ifdef WITH_SCAN
-    wide = op == OP_SCAN;
-#endif
-#ifdef WITH_RANGE
-    wide = wide || op == OP_CRC32C || op == OP_SUM_WORDS || op == OP_COPY_RANGE;
-#endif
-    return wide;
+    return (WITH_SCAN && op == OP_SCAN) || (WITH_CRC32C && op == OP_CRC32C) || (WITH_SUM_WORDS && op == OP_SUM_WORDS) ||
+           (WITH_COPY_RANGE && op == OP_COPY_RANGE);
 }
 
 // Executes the first lane's slot, which was published as wide, by all lanes together; `again`: it gave way before.
 Outcome execute_wide(uint op, uint slot, bool again) {
     slot = subgroupBroadcastFirst(slot);
     op = subgroupBroadcastFirst(op);
-#ifdef WITH_RANGE
-    if (op == OP_CRC32C) return op_crc32c(slot, again);
-    if (op == OP_SUM_WORDS) return op_sum_words(slot, again);
-    if (op == OP_COPY_RANGE) return op_copy_range(slot, again);
-#endif
-#ifdef WITH_SCAN
-    if (op == OP_SCAN) return op_scan(slot, again);
-#endif
-#ifdef WITH_HANDLERS
-    return call_wide(op, slot, again);
-#else
-    return Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
-#endif
+    Outcome o = Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0);
+    bool user = true;
+    if (WITH_CRC32C && op == OP_CRC32C) {
+        o = op_crc32c(slot, again);
+        user = false;
+    }
+    if (WITH_SUM_WORDS && op == OP_SUM_WORDS) {
+        o = op_sum_words(slot, again);
+        user = false;
+    }
+    if (WITH_COPY_RANGE && op == OP_COPY_RANGE) {
+        o = op_copy_range(slot, again);
+        user = false;
+    }
+    if (WITH_SCAN && op == OP_SCAN) {
+        o = op_scan(slot, again);
+        user = false;
+    }
+    if (WITH_WIDE_HANDLERS && user) o = call_wide(op, slot, again);
+    return o;
 }
 
 #endif

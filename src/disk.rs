@@ -43,8 +43,21 @@ pub(crate) fn get(path: &Path) -> Option<Vec<u8>> {
     (u64::from_le_bytes(*sum) == xxh64(data, 0)).then(|| data.to_vec())
 }
 
+/// Removes files with this ending from a folder until there are `most`, those that were written longest ago first.
+pub(crate) fn keep_newest(folder: &Path, ending: &str, most: usize) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .map(|path| (fs::metadata(&path).and_then(|data| data.modified()).ok(), path))
+        .collect();
+    files.sort();
+    let more = files.len().saturating_sub(most);
+    for (_, path) in files.into_iter().take(more) {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// A name for what is made from `parts`, 128 bits of hash: who has the same parts finds it.
-#[cfg(feature = "shaderc")]
 pub(crate) fn name_of(parts: &[&[u8]]) -> String {
     let half = |seed| {
         let mut hash = xxhash_rust::xxh64::Xxh64::new(seed);
@@ -60,6 +73,26 @@ pub(crate) fn name_of(parts: &[&[u8]]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_oldest_go() {
+        let folder = std::env::temp_dir().join(format!("ringfence-newest-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        for (age, name) in ["a.kept", "b.kept", "c.other", "d.kept"].iter().enumerate() {
+            let path = folder.join(name);
+            fs::write(&path, "").expect("it is written");
+            let time = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * age as u64);
+            fs::File::open(&path).and_then(|file| file.set_modified(time)).expect("a time");
+        }
+        keep_newest(&folder, "kept", 2);
+        let mut left: Vec<_> = fs::read_dir(&folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a.kept", "b.kept", "c.other"]);
+        fs::remove_dir_all(&folder).expect("it is there");
+    }
 
     #[test]
     fn damage_is_as_if_nothing_were_there() {

@@ -114,6 +114,23 @@ fn handlers() {
 }
 
 #[test]
+fn cut() {
+    for mode in ["live", "epoch"] {
+        let got = bench(&["cut", "--mode", mode, "--seconds", "0.1"]);
+        has(&got, &HEAD);
+        assert_eq!(got["mode"], mode);
+        let kernels = got["kernels"].as_array().expect("kernels");
+        let figure =
+            |key: &str| kernels.iter().map(|kernel| kernel[key].as_f64().expect(key)).collect::<Vec<_>>();
+        assert_eq!(kernels.len(), 3);
+        kernels.iter().for_each(|kernel| has(kernel, &["p50_ns", "slots_per_s"]));
+        for key in ["opcodes", "bytes", "loops"] {
+            assert!(figure(key).is_sorted_by(|a, b| a < b), "{key}: {got}");
+        }
+    }
+}
+
+#[test]
 fn sharing() {
     for mode in ["live", "epoch"] {
         let got = bench(&["sharing", "--mode", mode, "--seconds", "0.1"]);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use ringfence::descriptor::{BuiltinOpcode, SlotDescriptor};
 use ringfence::protocol::abi::live::MAX_RESOURCES;
 use ringfence::protocol::abi::scan::{SCAN_CARRY_WORDS, SCAN_MATCHED, SCAN_ROW_WORDS, SCAN_START};
-use ringfence::protocol::opcode::{COPY_RANGE, SCAN};
+use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, SCAN, SUM_WORDS};
 use ringfence::protocol::{FaultCode, LoadMiss};
 use ringfence::runtime::{FileOptions, Memory, Resource, Runtime, StorageOptions};
 use support::{MODES, PATIENCE, assert_silent, builder};
@@ -86,7 +86,7 @@ fn slots(file: u32, handles: [u32; 4]) -> Vec<(usize, u16, SlotDescriptor)> {
 fn a_handle_does_not_name_what_has_its_place_now() {
     for mode in MODES {
         let runtime = builder(mode)
-            .opcodes(&[SCAN, COPY_RANGE])
+            .opcodes(&[SCAN, CRC32C, SUM_WORDS, COPY_RANGE])
             .storage(StorageOptions::default())
             .build()
             .expect("a runtime");

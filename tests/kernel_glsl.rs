@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use ringfence::descriptor::{SlotDescriptor, SlotOpcode};
-use ringfence::kernel::{ArgumentKind, Kernel, LinkError, Width, module};
+use ringfence::kernel::{ArgumentKind, Kernel, LinkError, Selection, Width};
 use ringfence::runtime::Outcome;
 use support::{MODES, PATIENCE, assert_silent, builder};
 
@@ -162,8 +162,7 @@ fn they_run() {
         Kernel::builder().glsl("gcd", own("gcd")).glsl("total", own("total")).build().expect("they link");
     let as_spirv =
         kernel.handlers().fold(Kernel::builder(), |all, (name, code)| all.spirv(name, code)).build();
-    let place = module("handlers").expect("embedded");
-    let words = |kernel: &Kernel| kernel.link(place).expect("they link").words;
+    let words = |kernel: &Kernel| kernel.link(&Selection::default()).expect("they link").words;
     assert!(words(&as_spirv.expect("they link")) == words(&kernel), "the same words by both ways");
     for mode in MODES {
         // SAFETY: they keep to glsl/handler.glsl.

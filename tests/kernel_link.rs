@@ -5,12 +5,19 @@ mod support;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use ringfence::kernel::{Kernel, LinkError, Linked, Width, disassemble, module, operations_of};
+use ringfence::kernel::{
+    IO_OPCODES, Kernel, LANE_OPCODES, LinkError, Linked, Selection, Width, disassemble, operations_of,
+};
+use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, SCAN, SUM_WORDS, UNFOLD};
 use support::handlers::code;
 
-/// A handler linked into the module `handlers`.
+/// A handler linked into a kernel that has nothing else.
 fn linked(name: &str, code: Vec<u8>) -> Result<Linked, LinkError> {
-    Kernel::builder().spirv(name, code).build()?.link(module("handlers").expect("embedded"))
+    Kernel::builder().spirv(name, code).build()?.link(&Selection::default())
+}
+
+fn everything() -> Vec<u32> {
+    [LANE_OPCODES, IO_OPCODES, &[SCAN, CRC32C, SUM_WORDS, COPY_RANGE, UNFOLD]].concat()
 }
 
 /// What spirv-val says of it; nothing if it is well.
@@ -30,20 +37,23 @@ fn faults(words: &[u32]) -> String {
 
 #[test]
 fn what_is_linked_is_a_module() {
-    for place in ["handlers", "handlers_full", "shared_handlers", "shared_handlers_full"] {
-        let place = module(place).expect("embedded");
+    let full = everything();
+    for (opcodes, tenants) in [(&[][..], false), (&full, false), (LANE_OPCODES, true), (&full, true)] {
+        let selection = Selection { opcodes: opcodes.to_vec(), tenants, int64: tenants, handlers: true };
+        let without = Kernel::builder().build().expect("nothing").link(&selection).expect("it is cut").loops;
         for handlers in
             [&[][..], &["gcd"], &["note", "total"], &["say"], &["gcd", "note", "gcd", "total", "say"]]
         {
             let kernel = (20..).zip(handlers).fold(Kernel::builder(), |kernel, (opcode, name)| {
                 kernel.spirv(*name, code(name)).opcode(opcode)
             });
-            let linked = kernel.clone().build().expect("they are well").link(place).expect("they link");
+            let linked = kernel.clone().build().expect("they are well").link(&selection).expect("they link");
             assert_eq!(faults(&linked.words), "", "{handlers:?}");
-            let again = kernel.build().expect("they are well").link(place).expect("they link");
+            let again = kernel.build().expect("they are well").link(&selection).expect("they link");
             assert!(again.words == linked.words, "{handlers:?}: other words the second time");
             let loops = handlers.iter().filter(|name| ["gcd", "total"].contains(name)).count() as u32;
-            assert_eq!(linked.loops, place.loops + loops);
+            // And that of what it cost a handler to wait for its service.
+            assert_eq!(linked.loops, without + loops);
         }
     }
 }
@@ -60,7 +70,7 @@ fn what_handlers_declare_is_read() {
         told,
         [(8, Width::Lane, "gcd"), (9, Width::Wide, "total"), (0x7FFF_FFFF, Width::Lane, "note")]
     );
-    let linked = kernel.link(module("handlers").expect("embedded")).expect("they link");
+    let linked = kernel.link(&Selection::default()).expect("they link");
     assert_eq!(linked.operations, kernel.operations());
     assert_eq!(operations_of(bytemuck::cast_slice(&linked.words)).expect("a module"), kernel.operations());
 }
@@ -143,9 +153,59 @@ fn what_is_wrong_with_a_handler_is_told() {
         let error = linked(what, code).expect_err(what);
         assert!(error.problem.contains(wanted) && error.handler == what, "{what}: {error}");
     }
-    let kernel = Kernel::builder().spirv("gcd", code("gcd")).build().expect("it links");
-    let error = kernel.link(module("core").expect("embedded")).expect_err("no place");
-    assert!(error.problem.contains("'core'"), "{error}");
+}
+
+/// Each built-in opcode by itself, all but it, and sets drawn at random, for one and for several tenants.
+#[test]
+fn what_is_cut_is_a_module() {
+    let full = everything();
+    let nothing = Kernel::builder().build().expect("nothing");
+    let mut sets: Vec<Vec<u32>> = vec![vec![], full.clone(), LANE_OPCODES.to_vec()];
+    for opcode in &full {
+        sets.push(vec![*opcode]);
+        sets.push(full.iter().copied().filter(|other| other != opcode).collect());
+    }
+    let mut random = 1u32;
+    for _ in 0..24 {
+        sets.push(
+            full.iter()
+                .copied()
+                .filter(|_| {
+                    random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    random >> 31 != 0
+                })
+                .collect(),
+        );
+    }
+    for (index, opcodes) in sets.into_iter().enumerate() {
+        for tenants in [false, true] {
+            let (int64, handlers) = (index % 2 == 0, index % 3 == 0);
+            let selection = Selection { opcodes: opcodes.clone(), tenants, int64, handlers };
+            let linked = nothing.link(&selection).expect("it is cut");
+            assert_eq!(faults(&linked.words), "", "{selection:x?}");
+            assert!(
+                nothing.link(&selection).expect("it is cut").words == linked.words,
+                "{selection:x?}: other words"
+            );
+            let has = linked.opcodes();
+            let asked = |op: &u32| opcodes.contains(op);
+            let io = opcodes.iter().any(|op| IO_OPCODES.contains(op));
+            for op in &full {
+                let along = [0, 7, 0xFFFF_FFFF].contains(op) || (io && IO_OPCODES[..3].contains(op));
+                assert_eq!(has.contains(op), asked(op) || along, "{op:#x} in {selection:x?}");
+            }
+        }
+    }
+}
+
+/// LLVM compiles a module in more than linear time, and most programs start with this one.
+#[test]
+fn the_kernel_of_what_lanes_execute_is_small() {
+    let nothing = Kernel::builder().build().expect("nothing");
+    let linked = nothing
+        .link(&Selection { opcodes: LANE_OPCODES.to_vec(), ..Selection::default() })
+        .expect("it is cut");
+    assert!(linked.words.len() * 4 < 65536, "{} words", linked.words.len());
 }
 
 /// Every opcode, by itself and as what a specialization constant is made by, with operands of all lengths: rspirv panics

@@ -5,6 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use ringfence::descriptor::BuiltinOpcode;
 use serde_json::{Value, json};
 
 fn ringfence(arguments: &[&str]) -> Output {
@@ -37,18 +38,40 @@ fn shown(path: &Path) -> &str {
 }
 
 #[test]
-fn the_kernels_modules_are_listed() {
-    let modules = answer(&["kernel", "list", "--json"]);
-    let named = |name: &str| {
-        let all = modules.as_array().expect("a list");
-        all.iter().find(|module| module["module"] == name).expect("it is there").clone()
+fn the_kernels_operations_are_listed_with_what_each_adds() {
+    let kernel = answer(&["kernel", "list", "--json"]);
+    let all = kernel["operations"].as_array().expect("a list");
+    assert_eq!(all.len(), BuiltinOpcode::ALL.len());
+    for operation in all {
+        let name = operation["name"].as_str().expect("a name");
+        let free = ["NOP", "BATCH_FENCE", "SHUTDOWN"].contains(&name);
+        let bytes = operation["bytes"].as_u64().expect("a number");
+        assert!(free == (bytes == 0) && bytes < 100_000, "{operation}");
+        let loops = operation["loops"].as_u64().expect("a number");
+        let loops_on =
+            ["MEMCPY", "PACKED_SLOT", "SCAN", "CRC32C", "SUM_WORDS", "COPY_RANGE", "LOAD_SUM", "UNFOLD"];
+        assert_eq!(loops_on.contains(&name), loops != 0, "{operation}");
+    }
+}
+
+#[test]
+fn a_kernel_is_cut_to_what_is_asked_for() {
+    let out = file("cut_kernel.spv", b"");
+    let link =
+        |arguments: &[&str]| answer(&[&["kernel", "link", "-o", shown(&out), "--json"], arguments].concat());
+    let of = |names: &[&str]| {
+        let mut all = [&["NOP", "BATCH_FENCE", "SHUTDOWN"], names].concat();
+        all.sort_by_key(|name| BuiltinOpcode::from_name(name).expect("a name").value());
+        json!(all)
     };
-    let has = |module: &Value, operation: &str| {
-        module["operations"].as_array().expect("a list").contains(&json!(operation))
-    };
-    let (core, full) = (named("core"), named("handlers_full"));
-    assert!(has(&core, "STORE_U32") && !has(&core, "SCAN") && core["place"] == false, "{core}");
-    assert!(has(&full, "SCAN") && has(&full, "UNFOLD") && full["place"] == true, "{full}");
+    let least = link(&["--opcodes", "NOP"]);
+    let scan = link(&["--opcodes", "SCAN,PRINTF"]);
+    let shared = link(&["--opcodes", "SCAN,PRINTF", "--tenants"]);
+    assert_eq!(least["builtin"], of(&[]));
+    assert_eq!(scan["builtin"], of(&["SCAN", "PRINTF"]));
+    assert_eq!(shared["builtin"], of(&["SCAN", "PRINTF"]));
+    let bytes = |report: &Value| report["bytes"].as_u64().expect("a number");
+    assert!(bytes(&least) < bytes(&scan) && bytes(&scan) < bytes(&shared), "{least} {scan} {shared}");
 }
 
 #[test]
@@ -75,7 +98,7 @@ fn what_is_linked_tells_what_it_has() {
 #[test]
 fn what_is_wrong_is_told_with_an_exit_code() {
     let cut = file("cut.spv", &support::handlers::code("gcd")[..1000]);
-    let core = format!("{}/spirv/core.spv", env!("CARGO_MANIFEST_DIR"));
+    let kernel = format!("{}/spirv/kernel.spv", env!("CARGO_MANIFEST_DIR"));
     let (gcd, same) = (handler("gcd"), handler("note") + "=8");
     let system = gcd.clone() + "=0xFFFE";
     let glsl = file("some.comp", b"#version 460\nvoid main() {}\n");
@@ -83,10 +106,10 @@ fn what_is_wrong_is_told_with_an_exit_code() {
         (&["check", &gcd], 0, "lane handler_gcd"),
         (&["check", &gcd, &same], 1, "0x8"),
         (&["check", shown(&cut)], 1, "claims"),
-        (&["check", &core], 1, "handler.glsl"),
+        (&["check", &kernel], 1, "LANE_HANDLER"),
         (&["check", &system], 1, "0xfffe"),
         (&["check", "/nowhere/at/all.spv"], 2, "/nowhere/at/all.spv"),
-        (&["link", &gcd, "--into", "core", "-o", "/nowhere/at/all.spv"], 2, "'core'"),
+        (&["link", &gcd, "--opcodes", "CORE", "-o", "/nowhere/at/all.spv"], 2, "'CORE'"),
         (&["explain", shown(&glsl)], 2, "instead of SPIR-V's"),
     ];
     for (arguments, code, wanted) in cases {

@@ -198,22 +198,24 @@ fn copies_at_the_end_of_a_budget_are_whole() {
     assert_silent();
 }
 
-/// The tests above can fail: with one loop uncounted, a worker is ended in the middle of a claim by a
-/// driver that ends loops silently, and results are wrong or never come. RINGFENCE_UNCOUNTED=N tries more.
+/// The tests above can fail: with four loops uncounted, a worker is ended in the middle of a claim by a
+/// driver that ends loops silently, and results are wrong or never come. (One to three are not enough: a loop that
+/// looks at its end takes no turn more than it makes, and lavapipe has some others not at all. The count is on the
+/// safe side.) RINGFENCE_UNCOUNTED=N tries others.
 #[test]
 fn an_uncounted_loop_is_seen_where_loops_end_silently() {
     if gpu().workarounds().loop_limit.is_none() {
         eprintln!("{} has no limit: nothing to see", gpu().info());
         return;
     }
-    let uncounted = std::env::var("RINGFENCE_UNCOUNTED").map_or(1, |n| n.parse().expect("a number"));
+    let uncounted = std::env::var("RINGFENCE_UNCOUNTED").map_or(4, |n| n.parse().expect("a number"));
     let patience = Duration::from_secs(3);
     let runtime =
         built(Mode::Live, |b| b.loop_budget(u32::MAX).uncounted_loops(uncounted).patience(patience));
     let ended = wear_down(&runtime, 3_000_000);
     eprintln!(
         "{uncounted} of {} loops uncounted: {ended:?}, {} starts",
-        runtime.module().loops,
+        runtime.kernel().loops,
         starts(&runtime)
     );
     assert!(matches!(ended, Err(Damage::Wrong(_) | Damage::Failed(RuntimeError::Stalled(_)))));

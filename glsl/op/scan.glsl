@@ -20,7 +20,7 @@ struct Scan {
     uint area;    // where it saves what it has, when it gives way
 };
 
-#ifndef WITH_CONTINUATION
+#ifdef WITHOUT_TURNS
 const uint GO_ON = 0;
 #endif
 
@@ -106,7 +106,7 @@ void scan_byte(inout Scan scan, inout Streams s, int i) {
 
 // What comes after a step; without other work there is none that a scan would give way to.
 uint scan_step_ends(inout Scan scan) {
-#ifdef WITH_CONTINUATION
+#ifndef WITHOUT_TURNS
     return after_step(scan.slot, scan.area);
 #else
     return GO_ON;
@@ -211,7 +211,7 @@ Streams scan_streams(Scan scan, uint piece, uint len, uint state) {
     return s;
 }
 
-#ifdef WITH_CONTINUATION
+#ifndef WITHOUT_TURNS
 void scan_save(Scan scan, Streams s, uint turns) {
     if (gl_SubgroupInvocationID == 0) {
         state[saved_by_all(scan.area, 0)] = turns;
@@ -301,7 +301,7 @@ Outcome op_scan(uint slot, bool again) {
         uvec4 left = s.end - s.at;
         turns = subgroupMin(min(min(left.x, left.y), min(left.z, left.w))) / SCAN_TURN_BYTES;
     }
-#ifdef WITH_CONTINUATION
+#ifndef WITHOUT_TURNS
     if (again) scan_restore(scan, s, turns);
     uint next = scan_walk(scan, s, walks, walk == SCAN_PARALLEL, turns);
     if (next == GIVE_WAY) scan_save(scan, s, turns);

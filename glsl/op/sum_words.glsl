@@ -11,19 +11,17 @@
 const uint TURNS_OF_LINE = 4;
 const uint TOUCHED_TURNS = 256;
 
-#ifdef WITH_INT64
 // The same memory in words of 64 bits, of which CPU drivers load as many at once as of 32. It is aligned to 8.
 layout(buffer_reference, std430, buffer_reference_align = 8) nonprivate readonly buffer Longs { u64vec2 at[]; };
-#endif
 
 // Turn `i` behind an address.
 uvec4 turn_at(uvec2 address, uint i) {
-#ifdef WITH_INT64
-    if ((address.x & 7) == 0) {
-        u64vec2 halves = Longs(address).at[i];
-        return uvec4(unpackUint2x32(halves.x), unpackUint2x32(halves.y));
+    if (WITH_INT64) {
+        if ((address.x & 7) == 0) {
+            u64vec2 halves = Longs(address).at[i];
+            return uvec4(unpackUint2x32(halves.x), unpackUint2x32(halves.y));
+        }
     }
-#endif
     return Turns(address).at[i];
 }
 

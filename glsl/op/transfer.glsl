@@ -4,8 +4,8 @@
 // The host checks what is asked, since it alone knows files and memory by their handles; its fault is the
 // slot's. A prefetch is done when it was asked, whatever becomes of it.
 bool is_transfer(uint op) {
-    bool transfer = op == OP_LOAD_MISS || op == OP_STORE_RANGE || op == OP_IO_FENCE || op == OP_LOAD_SUM;
-    return transfer && (push.flags & FLAG_STORAGE) != 0;
+    bool transfer = op == OP_LOAD_MISS || op == OP_STORE_RANGE || op == OP_IO_FENCE || (WITH_LOAD_SUM && op == OP_LOAD_SUM);
+    return WITH_IO && transfer && (push.flags & FLAG_STORAGE) != 0;
 }
 
 // The whole subgroup calls it; `answered` lanes were resumed by the host, and if `again` left for the ready
@@ -25,12 +25,14 @@ Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
         r.memory = slots[base + 5];
         r.memory_at = slots[base + 6];
     }
-    bool unaligned = op == OP_LOAD_SUM && (r.memory_at & 3) != 0;
-    bool sums = mine && answered && op == OP_LOAD_SUM;
+    bool unaligned = WITH_LOAD_SUM && op == OP_LOAD_SUM && (r.memory_at & 3) != 0;
+    bool sums = WITH_LOAD_SUM && mine && answered && op == OP_LOAD_SUM;
     bool asks = mine && !answered && !unaligned;
     LoadSum sum = LoadSum(done(0), false, uvec2(0));
-    if (subgroupAny(sums)) sum = op_load_sum(sums, slot, again);
-    if (asks && op == OP_LOAD_SUM) load_sum_begin(slot);
+    if (WITH_LOAD_SUM) {
+        if (subgroupAny(sums)) sum = op_load_sum(sums, slot, again);
+        if (asks && op == OP_LOAD_SUM) load_sum_begin(slot);
+    }
     if (sums && sum.asks) r.offset = sum.offset;
     asks = asks || (sums && sum.asks);
     bool asked = false;

@@ -3,11 +3,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "service.glsl"
 #include "claim.glsl"
-#ifdef WITH_CHILDREN
 #include "family.glsl"
-#else
-uint root_of(uint slot) { return slot; }
-#endif
 #include "turns.glsl"
 
 void main() {

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::family::services;
-use super::link::{Base, Handler, LinkError, Linked, Operation, link, linked_operations, operation};
+use super::link::{Base, Handler, LinkError, Linked, Operation, Width, link, linked_operations, operation};
 use super::parse::parse;
-use super::{Module, module};
+use super::selection::Selection;
 
 /// A handler in SPIR-V.
 #[derive(Clone)]
@@ -69,18 +68,24 @@ impl Kernel {
         &self.given
     }
 
-    /// The embedded module `place` with the operations linked into it.
+    /// The kernel cut to what is selected, with the operations linked into it.
     ///
     /// # Errors
-    /// Where the module has no place for handlers: those of the modules that are named `handlers` have.
-    pub fn link(&self, place: &Module) -> Result<Linked, LinkError> {
-        let [step, print] = services(place).ok_or_else(|| LinkError {
-            handler: "kernel".into(),
-            problem: format!("the module '{}' has no place for handlers; 'handlers' has", place.name),
-        })?;
-        let base = Base { kernel: place.bytes(), services: [step.bytes(), print.bytes()] };
+    /// As of [`KernelBuilder::build`].
+    pub fn link(&self, selection: &Selection) -> Result<Linked, LinkError> {
         let handlers: Vec<_> = self.sources.iter().map(Source::as_handler).collect();
-        link(&base, &handlers)
+        link(self.base(selection)?, &handlers)
+    }
+
+    /// What they are linked into.
+    pub(super) fn base(&self, selection: &Selection) -> Result<Base<'static>, LinkError> {
+        let (kernel, services) = selection.modules().ok_or_else(|| LinkError {
+            handler: "kernel".into(),
+            problem: "is not embedded; the build left spirv/ out".into(),
+        })?;
+        let of_width = |width| self.operations.iter().any(|operation| operation.width == width);
+        let parts = selection.parts(of_width(Width::Lane), of_width(Width::Wide));
+        Ok(Base { kernel: kernel.bytes(), services: services.map(|service| service.bytes()), parts })
     }
 }
 
@@ -162,9 +167,7 @@ impl KernelBuilder {
         let given = operations.clone().into();
         operations.sort_by_key(|operation| operation.opcode);
         let kernel = Kernel { sources: sources.into(), given, operations: operations.into() };
-        if let Some(place) = module("handlers") {
-            kernel.link(place)?;
-        }
+        kernel.link(&Selection::default())?;
         Ok(kernel)
     }
 }

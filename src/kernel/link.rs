@@ -31,7 +31,9 @@ pub(super) use self::operation::linked_operations;
 pub(super) use self::operation::with_signature;
 pub use self::operation::{Argument, ArgumentKind, Operation, Width};
 use super::Result;
+use super::cut::cut;
 use super::parse::{MAGIC, Parsed, parse};
+use super::selection::Parts;
 
 /// Why a handler cannot be linked, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,17 +57,19 @@ pub struct Handler<'a> {
 }
 
 /// What handlers are linked into.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Base<'a> {
-    /// A module compiled with `WITH_HANDLERS`.
     pub kernel: &'a [u8],
     /// What it does for handlers, in the order of the mailbox's words.
     pub services: [&'a [u8]; mailbox::SERVICES],
+    /// What both are cut to.
+    pub parts: Parts,
 }
 
 /// The module that comes about, in the order of SPIR-V's logical layout (specification section 2.4).
 struct Linker<'a> {
     services: [(&'a [u8], Option<u32>); mailbox::SERVICES],
+    parts: Parts,
     /// Up to the names.
     head: Vec<Instruction>,
     names: Vec<Instruction>,
@@ -102,18 +106,34 @@ pub struct Linked {
     pub loops: u32,
     /// What was linked into it, sorted by opcode.
     pub operations: Vec<Operation>,
+    pub(super) parts: Parts,
+}
+
+impl Linked {
+    /// The built-in opcodes that it executes, sorted.
+    pub fn opcodes(&self) -> Vec<u32> {
+        self.parts.opcodes()
+    }
+
+    /// Loop turns that its dearest claim can cost by subgroups of `lanes`.
+    pub(crate) fn claim_cost(&self, lanes: u32) -> u32 {
+        self.parts.claim_cost(self.loops, lanes)
+    }
 }
 
 /// Links handlers into a kernel.
 ///
 /// # Errors
 /// Names the handler, what is wrong with it, and how to mend it. No input panics.
-pub(super) fn link(base: &Base<'_>, handlers: &[Handler<'_>]) -> std::result::Result<Linked, LinkError> {
+pub(super) fn link(base: Base<'_>, handlers: &[Handler<'_>]) -> std::result::Result<Linked, LinkError> {
     let named = |name: &str| {
         let handler = name.to_owned();
         move |problem| LinkError { handler, problem }
     };
-    let mut linker = Linker::new(base).map_err(named("kernel"))?;
+    let cut =
+        parse(base.kernel).and_then(|kernel| cut(kernel, &base.parts.0, base.parts.place_for_handlers()));
+    let kernel = cut.map_err(named("kernel"))?;
+    let mut linker = Linker::new(base, kernel).map_err(named("kernel"))?;
     let mut calls: BTreeMap<u32, (u32, Operation)> = BTreeMap::new();
     for handler in handlers {
         let (function, operation) = linker.add(handler).map_err(named(handler.name))?;
@@ -153,13 +173,12 @@ pub(super) fn operation(handler: &Handler<'_>) -> Result<Operation> {
 }
 
 impl<'a> Linker<'a> {
-    fn new(base: &Base<'a>) -> Result<Self> {
-        let kernel = parse(base.kernel)?;
+    fn new(base: Base<'a>, kernel: Parsed) -> Result<Self> {
         let globals = Globals::of(&kernel.instructions);
-        let missing = "it has no place for handlers; compile it with WITH_HANDLERS";
-        let mailbox = Mailbox::of(&globals).map_err(|_| missing)?;
+        let place = base.parts.place_for_handlers();
         let mut linker = Self {
             services: base.services.map(|code| (code, None)),
+            parts: base.parts,
             head: Vec::new(),
             names: Vec::new(),
             processed: Vec::new(),
@@ -182,8 +201,12 @@ impl<'a> Linker<'a> {
         for instruction in kernel.instructions {
             linker.take(&globals, instruction);
         }
+        if !place {
+            return Ok(linker);
+        }
+        let mailbox = Mailbox::of(&globals)?;
         let members = mailbox_type(&globals, mailbox.id)?;
-        linker.word = members.first().copied().ok_or(missing)?;
+        linker.word = members.first().copied().ok_or("its mailbox is empty")?;
         linker.void = linker.find_or_add(Op::TypeVoid, None, vec![]);
         linker.procedure = linker.find_or_add(Op::TypeFunction, None, vec![Operand::IdRef(linker.void)]);
         linker.take_out(mailbox.id);
@@ -269,7 +292,7 @@ impl<'a> Linker<'a> {
         if let Some(function) = function {
             return Ok(function);
         }
-        let parsed = parse(code)?;
+        let parsed = cut(parse(code)?, &self.parts.0, true)?;
         let globals = Globals::of(&parsed.instructions);
         let function = self.add_functions(&parsed, &globals, &BTreeMap::new())?;
         self.services[index.unwrap_or_default()].1 = Some(function);
@@ -354,7 +377,7 @@ impl<'a> Linker<'a> {
         all.iter().flatten().for_each(|instruction| instruction.assemble_into(&mut words));
         let loops =
             all.iter().flatten().filter(|instruction| instruction.class.opcode == Op::LoopMerge).count();
-        Linked { words, loops: loops as u32, operations }
+        Linked { words, loops: loops as u32, operations, parts: self.parts }
     }
 }
 

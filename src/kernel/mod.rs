@@ -1,23 +1,26 @@
-//! The compiled kernel: modules embedded by `build.rs`, cut by opcode family (see docs/building.md).
+//! The compiled kernel: modules embedded by `build.rs`, of which each runtime cuts what it asks for and links operations of
+//! users into the rest (docs/building.md, docs/handlers.md).
 
 mod builder;
-mod family;
+mod cut;
 #[cfg(feature = "shaderc")]
 mod glsl;
+mod kept;
 mod link;
 mod module;
 #[path = "build/parse.rs"]
 mod parse;
 #[path = "build/reflect.rs"]
 mod reflect;
+mod selection;
 
 pub use builder::{Kernel, KernelBuilder, operations_of};
-pub use family::opcodes;
-pub(crate) use family::{IO, Wanted, claim_cost, is_wide, smallest};
 pub use link::{Argument, ArgumentKind, LinkError, Linked, Operation, Width};
 use module::Aligned;
 pub use module::Module;
 pub use reflect::{Binding, Reflection, reflect};
+pub(crate) use selection::is_wide;
+pub use selection::{IO_OPCODES, LANE_OPCODES, Selection};
 
 /// Of what the build script has too: a message for people.
 type Result<T> = std::result::Result<T, String>;

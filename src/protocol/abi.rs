@@ -521,6 +521,43 @@ pub mod spec {
         SPEC_SUBGROUP_SIZE = 0;
         /// Loops in the module, which each pass is charged with.
         SPEC_LOOPS = 1;
+        // Booleans that are set when a kernel is cut, from here on (`glsl/options.glsl`).
+        /// Whether it has STORE_U32.
+        SPEC_STORE_U32 = 16;
+        /// Whether it has ATOMIC_ADD.
+        SPEC_ATOMIC_ADD = 17;
+        /// Whether it has LOAD_U32.
+        SPEC_LOAD_U32 = 18;
+        /// Whether it has COMPARE_SWAP.
+        SPEC_COMPARE_SWAP = 19;
+        /// Whether it has MEMCPY.
+        SPEC_MEMCPY = 20;
+        /// Whether it has DFA_STEP.
+        SPEC_DFA_STEP = 21;
+        /// Whether it has PRINTF.
+        SPEC_PRINTF = 22;
+        /// Whether it has PACKED_SLOT.
+        SPEC_PACKED_SLOT = 23;
+        /// Whether it has SCAN.
+        SPEC_SCAN = 24;
+        /// Whether it has CRC32C.
+        SPEC_CRC32C = 25;
+        /// Whether it has SUM_WORDS.
+        SPEC_SUM_WORDS = 26;
+        /// Whether it has COPY_RANGE.
+        SPEC_COPY_RANGE = 27;
+        /// Whether it has opcodes that ask the host for storage.
+        SPEC_IO = 28;
+        /// Whether LOAD_SUM is among them.
+        SPEC_LOAD_SUM = 29;
+        /// Whether it has UNFOLD.
+        SPEC_UNFOLD = 30;
+        /// Whether users' operations of a lane can be linked in.
+        SPEC_LANE_HANDLERS = 31;
+        /// The same of wide ones.
+        SPEC_WIDE_HANDLERS = 32;
+        /// Whether it may use 64-bit integers.
+        SPEC_INT64 = 33;
     }
 }
 

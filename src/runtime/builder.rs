@@ -23,14 +23,14 @@ use super::swap::{Plan, WideOpcodes};
 use super::tenancy::Tenancy;
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
-use crate::kernel::{self, Kernel};
+use crate::kernel::{self, Kernel, Selection};
 use crate::protocol::abi::control::{
     CONTROL_MIN_WORDS, FAIRNESS_BASE, LIMIT_BASE, MAX_ENCODED_OBSERVABLE_SLOTS, PRIORITY_OFFSETS_BASE,
     QUOTA_BASE, TENANT_BASE, TENANT_COUNT,
 };
 use crate::protocol::abi::debug_log::RECORD_CAPACITY;
 use crate::protocol::abi::live::{CHILD_DEPTHS, COMMAND_RUN, MAX_TENANTS, MAX_WORKERS};
-use crate::protocol::abi::opcode::OP_UNFOLD;
+use crate::protocol::abi::opcode::{OP_IO_FENCE, OP_LOAD_MISS, OP_LOAD_SUM, OP_STORE_RANGE, OP_UNFOLD};
 use crate::protocol::abi::slot::{MAX_ENCODED_RING_SLOTS, MIN_LIVE_RING_SLOTS};
 use crate::protocol::try_encode_control;
 use crate::vulkan::{Gpu, OpenOptions, Timeline};
@@ -58,6 +58,11 @@ pub struct RuntimeBuilder {
     kernel: Option<Kernel>,
 }
 
+/// What a kernel has unless it is told.
+fn usual(more: &[u32]) -> Vec<u32> {
+    [kernel::LANE_OPCODES, &[OP_LOAD_SUM], more].concat()
+}
+
 impl Default for RuntimeBuilder {
     fn default() -> Self {
         Self {
@@ -70,7 +75,7 @@ impl Default for RuntimeBuilder {
             observables: 64,
             records: RECORD_CAPACITY,
             workers: None,
-            opcodes: Vec::new(),
+            opcodes: usual(&[]),
             linger: Duration::from_millis(2),
             patience: Duration::from_secs(30),
             loop_budget: None,
@@ -155,9 +160,17 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Opcodes beyond the core set that will be submitted; the smallest kernel that has them is
-    /// taken. One that no kernel has ends in FAULT `UNKNOWN_OPCODE`.
+    /// Opcodes that will be submitted, beyond those that a lane executes by itself
+    /// ([`LANE_OPCODES`](kernel::LANE_OPCODES)), which the kernel has anyway. Others end in FAULT `UNKNOWN_OPCODE`.
     pub fn opcodes(mut self, opcodes: &[u32]) -> Self {
+        self.opcodes = usual(opcodes);
+        self
+    }
+
+    /// The same, but the kernel has no others than these, and what every kernel has: NOP, BATCH_FENCE, SHUTDOWN, and with
+    /// [`storage`](Self::storage) LOAD_MISS, STORE_RANGE and IO_FENCE. The less it has the faster it is, above all on
+    /// drivers that do not branch: `ringfence bench cut` measures it.
+    pub fn only_opcodes(mut self, opcodes: &[u32]) -> Self {
         self.opcodes = opcodes.to_vec();
         self
     }
@@ -184,7 +197,8 @@ impl RuntimeBuilder {
     }
 
     /// Lets slots ask for IO: LOAD_MISS, STORE_RANGE, IO_FENCE and LOAD_SUM, and the methods that register files and
-    /// memory for them. Without it those opcodes end in FAULT `UNKNOWN_OPCODE`.
+    /// memory for them. Without it those opcodes end in FAULT `UNKNOWN_OPCODE`; with [`only_opcodes`](Self::only_opcodes)
+    /// LOAD_SUM does, unless it is among them.
     pub fn storage(mut self, options: StorageOptions) -> Self {
         self.storage = Some(options);
         self
@@ -256,13 +270,18 @@ impl RuntimeBuilder {
         let side_by_side = report.as_ref().map_or(MAX_WORKERS, |report| report.workers);
         let workers = self.workers.unwrap_or_else(|| default_workers(&gpu, side_by_side));
         let mut opcodes = self.opcodes.clone();
-        opcodes.retain(|op| !kernel::IO.contains(op));
         if self.storage.is_some() {
-            opcodes.extend(kernel::IO);
+            opcodes.extend([OP_LOAD_MISS, OP_STORE_RANGE, OP_IO_FENCE]);
+        } else {
+            opcodes.retain(|op| !kernel::IO_OPCODES.contains(op));
         }
         let plan = Plan {
-            opcodes: opcodes.into(),
-            tenants: self.room.tenants > 1,
+            selection: Selection {
+                opcodes,
+                tenants: self.room.tenants > 1,
+                int64: gpu.info().int64,
+                handlers: false,
+            },
             engine: EngineOptions {
                 workers,
                 loop_limit,
@@ -271,8 +290,11 @@ impl RuntimeBuilder {
                 storage: self.storage.is_some(),
             },
         };
-        let users = self.kernel.as_ref().filter(|kernel| !kernel.operations().is_empty());
-        let linked = plan.link(&gpu, users)?;
+        let users = match self.kernel {
+            Some(kernel) => kernel,
+            None => Kernel::builder().build()?,
+        };
+        let linked = plan.first(&users)?;
         let subgroup = gpu.info().subgroup_size;
         let layout = Layout::new(self.slots, children, self.observables, self.records, subgroup, &self.room);
         let buffers = Buffers::new(&gpu, &layout)?;
@@ -330,8 +352,8 @@ impl RuntimeBuilder {
             dispatches: AtomicU64::new(0),
             census: Mutex::new(Census::new()),
             storage,
-            module: AtomicCell::new(linked.module),
-            wide: WideOpcodes::new(users),
+            kernel: Mutex::new(Arc::new(linked)),
+            wide: WideOpcodes::new(&users),
             plan,
             gpu,
         });

@@ -8,7 +8,7 @@ use super::buffers::Buffers;
 use super::error::RuntimeError;
 use super::layout::Layout;
 use super::shared::{Shared, lock};
-use crate::kernel::{self, Linked, Module};
+use crate::kernel::Linked;
 use crate::protocol::abi::live::{FLAG_DRAIN, FLAG_STORAGE};
 use crate::protocol::abi::spec::{SPEC_LOOPS, SPEC_SUBGROUP_SIZE};
 use crate::vulkan::{
@@ -34,6 +34,9 @@ const LOOP_BUDGET: u32 = 65_000;
 /// that relay wait for each other, so that long slots want it seldom.
 const CPU_LOOP_BUDGET: u32 = 1_000_000;
 
+/// Words of the push constants, in `glsl/memory.glsl`.
+const PUSH_WORDS: usize = 10;
+
 /// How long the first dispatch may take to begin: drivers compile the kernel then (DESIGN fact 14).
 const FIRST_BEAT: Duration = Duration::from_secs(120);
 
@@ -46,12 +49,6 @@ pub(crate) struct Engine {
     /// What the last dispatch of epoch mode could find at least: entries published, requests answered.
     seen: Option<(u32, u32)>,
     patience: Duration,
-}
-
-/// A module, and the same with handlers linked into it, if there are any.
-pub(crate) struct LinkedModule {
-    pub module: &'static Module,
-    pub linked: Option<Linked>,
 }
 
 /// What kernels are run with.
@@ -81,24 +78,20 @@ impl Program {
         layout: &Layout,
         buffers: &Buffers,
         options: &EngineOptions,
-        kernel: &LinkedModule,
+        kernel: &Linked,
     ) -> Result<Self, RuntimeError> {
-        let module = kernel.module;
         let subgroup = gpu.info().subgroup_size;
-        let (spirv, loops) = match &kernel.linked {
-            Some(linked) => (&linked.words[..], linked.loops),
-            None => (module.words(), module.loops),
-        };
+        let loops = kernel.loops;
         let counted = loops.saturating_sub(options.uncounted_loops);
         let pipeline_options = PipelineOptions {
-            spirv,
+            spirv: &kernel.words,
             specialization: &[(SPEC_SUBGROUP_SIZE, subgroup), (SPEC_LOOPS, counted)],
             storage_buffers: buffers.bindings().len() as u32,
-            push_constant_bytes: module.push_constant_bytes,
+            push_constant_bytes: 4 * PUSH_WORDS as u32,
             subgroup_size: Some(subgroup),
-            label: module.name,
+            label: "kernel",
         };
-        // SAFETY: the module is one of ours, checked against the bindings and specialization constants
+        // SAFETY: the module is cut from one of ours, checked against the bindings and specialization constants
         // at build time. It reads and writes its bindings within the bounds that the push constants
         // give, and addresses only what stands in the resource table, which outlives the dispatches; tables
         // whose entries it follows were checked when they were registered. For handlers the caller of
@@ -109,14 +102,14 @@ impl Program {
         let (usual, chain) =
             if gpu.info().is_cpu() { (CPU_LOOP_BUDGET, CPU_CHAIN) } else { (LOOP_BUDGET, CHAIN) };
         // Enough for the dearest claim and some polling, or no worker would ever claim anything.
-        let least = kernel::claim_cost(module, loops, subgroup).saturating_add(loops.saturating_mul(64));
+        let least = kernel.claim_cost(subgroup).saturating_add(loops.saturating_mul(64));
         if limit < least {
             let device = gpu.info().to_string();
-            return Err(RuntimeError::LoopLimit { device, limit, module: module.name, least });
+            return Err(RuntimeError::LoopLimit { device, limit, loops, least });
         }
         let budget = options.loop_budget.unwrap_or(usual).max(least).min(limit);
         let record = |flags: u32, chain: u32| {
-            let push = [
+            let push: [u32; PUSH_WORDS] = [
                 flags | if options.storage { FLAG_STORAGE } else { 0 },
                 budget,
                 layout.shift,

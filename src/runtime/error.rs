@@ -113,15 +113,15 @@ pub enum RuntimeError {
     },
     /// A driver ends loops so early that no claim fits.
     #[error(
-        "{device} ends a worker's loops after {limit} turns, and a claim of module {module} may need {least}; choose another device"
+        "{device} ends a worker's loops after {limit} turns, and a claim of a kernel of {loops} loops may need {least}; choose another device"
     )]
     LoopLimit {
         /// The device.
         device: String,
         /// Its limit.
         limit: u32,
-        /// The kernel module.
-        module: &'static str,
+        /// Loops of the kernel.
+        loops: u32,
         /// Turns that a worker needs.
         least: u32,
     },

@@ -86,7 +86,7 @@ use self::wait::passed;
 use crate::descriptor::{BatchDescriptor, DescriptorError, EncodeSlot, EncodedBatch};
 use crate::io::arena::Arena;
 use crate::io::transfer::{Description, TransferEngine};
-use crate::kernel::{Kernel, Module};
+use crate::kernel::{Kernel, Linked};
 use crate::probe::{self, Probe, ProbeReport};
 use crate::protocol::abi::control::PRIORITY_OFFSETS_BASE;
 use crate::protocol::abi::live::HEARTBEAT_WORDS;
@@ -446,9 +446,9 @@ impl Runtime {
         &self.shared.gpu
     }
 
-    /// The kernel module in use.
-    pub fn module(&self) -> &'static Module {
-        self.shared.module.load()
+    /// The kernel that it runs.
+    pub fn kernel(&self) -> Arc<Linked> {
+        lock(&self.shared.kernel).clone()
     }
 
     /// Workers of each dispatch.

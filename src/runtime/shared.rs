@@ -22,7 +22,7 @@ use super::snapshot::Census;
 use super::storage::Storage;
 use super::swap::{Plan, WideOpcodes};
 use super::tenancy::{Tenancy, add_alone};
-use crate::kernel::Module;
+use crate::kernel::Linked;
 use crate::vulkan::Gpu;
 
 /// Who gets the completion of a slot. Written by the submitter while the slot is its own, taken by
@@ -73,7 +73,7 @@ pub(crate) struct Reaper {
 pub(crate) struct Shared {
     pub gpu: Arc<Gpu>,
     /// The kernel that runs, and what every other in its place has, too.
-    pub module: AtomicCell<&'static Module>,
+    pub kernel: Mutex<Arc<Linked>>,
     pub wide: WideOpcodes,
     pub plan: Plan,
     pub layout: Layout,

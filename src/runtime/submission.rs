@@ -12,7 +12,7 @@ use super::shared::{Shared, Submission, SubmissionEnd, lock};
 use super::slab::{LEVELS, PerLevel};
 use super::swap::WideOpcodes;
 use super::tenancy::add_alone;
-use crate::kernel::{IO, is_wide};
+use crate::kernel::{IO_OPCODES, is_wide};
 use crate::protocol::abi::io::IO_ANSWER_WORDS;
 use crate::protocol::abi::live::{COMMAND_CLOSED_AT, COMMAND_LEVELS, LEVELS_CANCEL, TENANT_REVOKED};
 use crate::protocol::abi::opcode::OP_SHUTDOWN;
@@ -170,7 +170,7 @@ impl Shared {
             to.store(*word, Ordering::Relaxed);
         }
         if self.storage.is_some() {
-            let asks = IO.contains(&words[OPCODE_WORD as usize]);
+            let asks = IO_OPCODES.contains(&words[OPCODE_WORD as usize]);
             owner.asks.store(asks, Ordering::Relaxed);
         }
     }

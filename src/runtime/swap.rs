@@ -3,35 +3,27 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::engine::{EngineOptions, LinkedModule, Program};
+use super::engine::{EngineOptions, Program};
 use super::error::RuntimeError;
-use super::shared::Shared;
-use crate::kernel::{Kernel, Wanted, Width, smallest};
-use crate::vulkan::Gpu;
+use super::shared::{Shared, lock};
+use crate::kernel::{Kernel, LinkError, Linked, Selection, Width};
 
 /// What a runtime's kernels have in common.
 pub(crate) struct Plan {
-    /// Built-in ones that were asked for.
-    pub opcodes: Box<[u32]>,
-    /// There are several.
-    pub tenants: bool,
+    pub selection: Selection,
     pub engine: EngineOptions,
 }
 
 impl Plan {
-    /// The smallest module that has what is asked for, with the users' operations.
-    pub fn link(&self, gpu: &Arc<Gpu>, users: Option<&Kernel>) -> Result<LinkedModule, RuntimeError> {
-        let wanted = Wanted {
-            opcodes: &self.opcodes,
-            int64: gpu.info().int64,
-            tenants: self.tenants,
-            handlers: users.is_some(),
-        };
-        let module = smallest(&wanted).ok_or_else(|| RuntimeError::Host {
-            what: "no kernel module is embedded",
-            error: "the build left spirv/ out".into(),
-        })?;
-        Ok(LinkedModule { module, linked: users.map(|kernel| kernel.link(module)).transpose()? })
+    /// The kernel that a runtime begins with.
+    pub fn first(&self, users: &Kernel) -> Result<Linked, LinkError> {
+        users.link_or_kept(&self.selection)
+    }
+
+    /// One that takes another's place. It has a place for operations of users even if there are none: slots that are to
+    /// go on lie in queues that others do not look at.
+    pub fn next(&self, users: &Kernel) -> Result<Linked, LinkError> {
+        users.link_or_kept(&Selection { handlers: true, ..self.selection.clone() })
     }
 }
 
@@ -43,15 +35,14 @@ pub(crate) struct WideOpcodes {
 }
 
 impl WideOpcodes {
-    pub fn new(users: Option<&Kernel>) -> Self {
+    pub fn new(users: &Kernel) -> Self {
         let wide = Self { any: AtomicBool::new(false), sorted: RwLock::default() };
         wide.set(users);
         wide
     }
 
-    fn set(&self, users: Option<&Kernel>) {
-        let operations = users.iter().flat_map(|kernel| kernel.operations());
-        let wide = operations.filter(|operation| operation.width == Width::Wide);
+    fn set(&self, users: &Kernel) {
+        let wide = users.operations().iter().filter(|operation| operation.width == Width::Wide);
         let sorted: Box<[u32]> = wide.map(|operation| operation.opcode).collect();
         let any = !sorted.is_empty();
         *self.sorted.write().unwrap_or_else(PoisonError::into_inner) = sorted;
@@ -73,13 +64,11 @@ impl Shared {
     /// Runs on with another kernel.
     pub fn swap(&self, kernel: &Kernel) -> Result<(), RuntimeError> {
         self.failure()?;
-        // With a place for handlers even if there are none: slots that are to go on lie in queues that other modules do
-        // not look at.
-        let linked = self.plan.link(&self.gpu, Some(kernel))?;
+        let linked = self.plan.next(kernel)?;
         let program = Program::new(&self.gpu, &self.layout, &self.buffers, &self.plan.engine, &linked)?;
         let before = self.quiesced(|engine| {
-            self.wide.set(Some(kernel));
-            self.module.store(linked.module);
+            self.wide.set(kernel);
+            *lock(&self.kernel) = Arc::new(linked);
             // Its first dispatch may compile for long, like the runtime's.
             self.buffers.completion_words()[0].store(0, Ordering::Relaxed);
             engine.replace(program)

@@ -126,7 +126,7 @@ fn slots_are_published_as_the_twin_says() {
             let runtime = builder(mode)
                 .workers(workers)
                 .observables(OBSERVABLES)
-                .opcodes(&[UNFOLD])
+                .opcodes(&[UNFOLD, CRC32C, SUM_WORDS, COPY_RANGE])
                 .child_slots(64)
                 .build()
                 .expect("a runtime");

@@ -130,7 +130,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn hash_folder(folder: &Path) -> Result<String> {
+pub fn hash_folder(folder: &Path) -> Result<String> {
     // Sorted by the names that are hashed: the order of paths differs between systems.
     let mut texts = BTreeMap::new();
     for path in files(folder)? {

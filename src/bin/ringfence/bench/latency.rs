@@ -120,7 +120,7 @@ fn ratio(a: u32, b: u32) -> f64 {
 
 /// One slot after the other. A sample lasts from the end of the last one to the check of this one: it holds
 /// one look at the clock, 20 to 25 ns, as those of the floor do.
-fn closed_loop(ring: &mut Verified, time: Duration) -> Result<Samples, Trouble> {
+pub fn closed_loop(ring: &mut Verified, time: Duration) -> Result<Samples, Trouble> {
     let mut samples = Samples::with_capacity(time.as_nanos() as usize / 150);
     ring.push()?;
     ring.flush()?;

@@ -1,6 +1,7 @@
 //! `ringfence bench`: the figures that this project is held to, each of slots completed and verified.
 
 mod blocks;
+mod cut;
 mod floor;
 mod handlers;
 #[cfg(target_os = "linux")]
@@ -28,7 +29,7 @@ use crate::observing::Observing;
 /// minute where two are compiled on two cores.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Measure latency, throughput, scanning, storage, handlers, sharing or start-up; only completed and verified slots count.
+/// Measure latency, throughput, scanning, storage, handlers, cut kernels, sharing or start-up; only completed and verified slots count.
 ///
 /// A bench alternates blocks of 0.1 s: what it measures, what that is compared with, and the floor, which is
 /// the round trip of a cache line between two host threads while no dispatch is in flight. Each change of
@@ -58,12 +59,12 @@ struct Options {
     #[arg(long, global = true, value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     slots_in_ring: u32,
-    /// Slots that throughput and handlers keep in flight.
+    /// Slots that throughput, handlers and cut keep in flight.
     #[arg(long, global = true, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(verified::MOST_LANES)))]
     in_flight: u32,
     /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput,
-    /// 1 for each case of scan and each part of sharing and handlers].
+    /// 1 for each case of scan, for cut, and for each part of sharing and handlers].
     #[arg(long, global = true, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
     /// Chunks of text that scan walks, of 192 KiB each.
@@ -102,6 +103,8 @@ enum Bench {
     /// Operations of users, linked into the kernel: xxHash64, the largest floats and a key's value, against crates on
     /// one thread; then stores by a handler, by the opcode that is built in, and in a kernel without handlers.
     Handlers,
+    /// Slots in kernels that have no opcodes but theirs, all that a lane executes by itself, and nearly all there are.
+    Cut,
     /// Tenants of one kernel: how long a CRITICAL slot of one takes alone and beside another's flood of LOW scans;
     /// what each of four gets of the claims, against their weights; slots with 1, 8 and 64 of them.
     Sharing,
@@ -123,6 +126,7 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         #[cfg(target_os = "linux")]
         Bench::Io => common::print(global.json, &io::run(global, options)?)?,
         Bench::Handlers => common::print(global.json, &handlers::run(global, options)?)?,
+        Bench::Cut => common::print(global.json, &cut::run(global, options)?)?,
         Bench::Sharing => common::print(global.json, &sharing::run(global, options)?)?,
         Bench::Startup => common::print(global.json, &startup::run(global)?)?,
         Bench::FirstSlot => startup::first_slot(global)?,

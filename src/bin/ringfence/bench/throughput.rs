@@ -14,7 +14,7 @@ use super::verified::{Verified, observables};
 use crate::common::{self, Global, Trouble};
 
 /// How long the last dispatch may take to leave before the floor is measured.
-const LEAVE: Duration = Duration::from_secs(5);
+pub const LEAVE: Duration = Duration::from_secs(5);
 
 /// Groups that the slots in flight are published in.
 const GROUPS: usize = 8;
@@ -84,7 +84,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Throughput, Trouble> {
 }
 
 /// Keeps the ring full for `time`, then empty again: how many slots ended, and how long that took.
-fn flood(ring: &mut Verified, time: Duration) -> Result<(u64, Duration), Trouble> {
+pub fn flood(ring: &mut Verified, time: Duration) -> Result<(u64, Duration), Trouble> {
     let began = Instant::now();
     let slots = keep_full(ring, time)? + ring.drain()? as u64;
     Ok((slots, began.elapsed()))

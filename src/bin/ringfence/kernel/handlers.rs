@@ -1,4 +1,4 @@
-//! Handlers in files: checked, compiled, linked.
+//! Handlers in files: checked, compiled.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,9 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
-use std::time::Instant;
 
-use ringfence::kernel::{Kernel, KernelBuilder, LinkError, Operation, module};
+use ringfence::kernel::{Kernel, KernelBuilder, LinkError};
 use serde::Serialize;
 
 use super::list::OperationReport;
@@ -140,47 +139,6 @@ pub(super) fn compile(file: &Path, output: Option<&Path>) -> Ended {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
     fs::write(path, bytes).map_err(|error| Trouble::File { name: path.display().to_string(), error })
-}
-
-#[derive(Serialize)]
-struct LinkReport {
-    output: String,
-    bytes: usize,
-    loops: u32,
-    link_us: u64,
-    operations: Vec<OperationReport>,
-}
-
-impl fmt::Display for LinkReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { output, bytes, loops, link_us, operations } = self;
-        for operation in operations {
-            writeln!(f, "{operation}")?;
-        }
-        writeln!(f, "{output}: {bytes} bytes, {loops} loops, linked in {link_us} us")
-    }
-}
-
-pub(super) fn link(global: &Global, files: &[HandlerFile], output: &Path, into: &str) -> Ended {
-    let kernel = kernel_of(files)?;
-    let place = module(into).ok_or_else(|| {
-        Trouble::Usage(format!("there is no module '{into}'; kernel list says which there are"))
-    })?;
-    let start = Instant::now();
-    let linked = kernel.link(place)?;
-    let link_us = start.elapsed().as_micros() as u64;
-    let bytes: Vec<u8> = linked.words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    write(output, &bytes)?;
-    let operations = linked.operations.iter().map(|operation: &Operation| OperationReport::new(operation));
-    let report = LinkReport {
-        output: output.display().to_string(),
-        bytes: bytes.len(),
-        loops: linked.loops,
-        link_us,
-        operations: operations.collect(),
-    };
-    common::print(global.json, &report)?;
-    Ok(ExitCode::SUCCESS)
 }

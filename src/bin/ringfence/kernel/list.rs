@@ -1,11 +1,11 @@
-//! `kernel list`: which operations modules have.
+//! `kernel list`: which operations there are.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ringfence::descriptor::BuiltinOpcode;
-use ringfence::kernel::{Kernel, Operation, modules, opcodes, operations_of};
+use ringfence::kernel::{Kernel, Linked, Operation, Selection, operations_of};
 use serde::Serialize;
 
 use super::handlers::read;
@@ -54,29 +54,56 @@ impl fmt::Display for OperationReport {
     }
 }
 
+/// One of the kernel's own.
 #[derive(Serialize)]
-struct ModuleReport {
-    module: String,
+struct BuiltinReport {
+    opcode: u32,
+    name: String,
+    /// What a kernel that has nothing else has more than one that has nothing.
     bytes: usize,
     loops: u32,
-    /// Takes handlers.
-    place: bool,
-    operations: Vec<String>,
 }
 
 #[derive(Serialize)]
-#[serde(transparent)]
-struct ModulesReport(Vec<ModuleReport>);
+struct KernelReport {
+    /// Of one that has what every kernel has.
+    bytes: usize,
+    loops: u32,
+    operations: Vec<BuiltinReport>,
+}
 
-impl fmt::Display for ModulesReport {
+impl fmt::Display for KernelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<24} {:>8} {:>6}  operations", "module", "bytes", "loops")?;
-        for ModuleReport { module, bytes, loops, place, operations } in &self.0 {
-            let handlers = if *place { ", and handlers" } else { "" };
-            writeln!(f, "{module:<24} {bytes:>8} {loops:>6}  {}{handlers}", operations.join(" "))?;
+        writeln!(f, "{:<10} {:<14} {:>7} {:>6}", "opcode", "operation", "bytes", "loops")?;
+        for BuiltinReport { opcode, name, bytes, loops } in &self.operations {
+            writeln!(f, "{opcode:#010x} {name:<14} {bytes:>7} {loops:>6}")?;
         }
-        Ok(())
+        writeln!(f, "{:<25} {:>7} {:>6}", "what every kernel has", self.bytes, self.loops)
     }
+}
+
+/// The name of one of the kernel's own operations.
+pub(super) fn builtin(opcode: u32) -> Option<String> {
+    BuiltinOpcode::from_value(opcode).map(|opcode| opcode.name().to_owned())
+}
+
+fn kernel() -> Result<KernelReport, Trouble> {
+    let nothing = Kernel::builder().build()?;
+    let with =
+        |opcodes: &[u32]| nothing.link(&Selection { opcodes: opcodes.to_vec(), ..Selection::default() });
+    let size = |linked: &Linked| 4 * linked.words.len();
+    let least = with(&[])?;
+    let mut operations = Vec::new();
+    for &opcode in BuiltinOpcode::ALL {
+        let alone = with(&[opcode.value()])?;
+        operations.push(BuiltinReport {
+            opcode: opcode.value(),
+            name: opcode.name().to_owned(),
+            bytes: size(&alone) - size(&least),
+            loops: alone.loops - least.loops,
+        });
+    }
+    Ok(KernelReport { bytes: size(&least), loops: least.loops, operations })
 }
 
 #[derive(Serialize)]
@@ -104,18 +131,7 @@ impl fmt::Display for FilesReport {
 
 pub(super) fn list(global: &Global, files: &[PathBuf]) -> Ended {
     if files.is_empty() {
-        let name = |op: &u32| BuiltinOpcode::from_value(*op).map(|op| op.name().to_owned());
-        let nothing = Kernel::builder().build()?;
-        let report = modules().iter().filter_map(|module| {
-            Some(ModuleReport {
-                module: module.name.to_owned(),
-                bytes: module.bytes().len(),
-                loops: module.loops,
-                place: nothing.link(module).is_ok(),
-                operations: opcodes(module)?.iter().filter_map(name).collect(),
-            })
-        });
-        common::print(global.json, &ModulesReport(report.collect()))?;
+        common::print(global.json, &kernel()?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut reports = Vec::new();

@@ -1,6 +1,7 @@
 //! `ringfence kernel`: the kernel's modules, and handlers of users.
 
 mod handlers;
+mod link;
 mod list;
 mod show;
 
@@ -24,9 +25,9 @@ pub struct Args {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// What operations modules have: the kernel's own, or those of handlers and linked modules.
+    /// What operations there are: the kernel's own, with what each adds to it, or those of handlers and linked kernels.
     List {
-        /// Handlers, or modules that were linked; without any, the kernel's own.
+        /// Handlers, or kernels that were linked; without any, the kernel's own operations.
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -45,17 +46,21 @@ enum Command {
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Link handlers into the kernel's module.
+    /// Cut a kernel to some of the built-in operations, and link handlers into it.
     Link {
         /// Handlers.
-        #[arg(value_name = "FILE", required = true)]
+        #[arg(value_name = "FILE")]
         files: Vec<HandlerFile>,
         /// Where to.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
-        /// The module with a place for them.
-        #[arg(long, value_name = "MODULE", default_value = "handlers")]
-        into: String,
+        /// Built-in operations, by name, with commas between them. Every kernel has NOP, BATCH_FENCE and SHUTDOWN; by
+        /// default it has all that a lane executes by itself.
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        opcodes: Option<Vec<String>>,
+        /// For several tenants.
+        #[arg(long)]
+        tenants: bool,
     },
     /// Print a module's instructions.
     Disasm {
@@ -66,7 +71,7 @@ enum Command {
     /// Say what a module binds, specializes and demands of the device.
     Explain {
         /// The name of one of the kernel's modules, or a file in SPIR-V.
-        #[arg(value_name = "MODULE", default_value = "core")]
+        #[arg(value_name = "MODULE", default_value = "kernel")]
         module: String,
     },
 }
@@ -77,7 +82,9 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         Command::List { files } => list::list(global, files),
         Command::Check { files } => handlers::check(global, files),
         Command::Compile { file, output } => handlers::compile(file, output.as_deref()),
-        Command::Link { files, output, into } => handlers::link(global, files, output, into),
+        Command::Link { files, output, opcodes, tenants } => {
+            link::link(global, files, output, opcodes.as_deref(), *tenants)
+        }
         Command::Disasm { module } => show::disasm(module),
         Command::Explain { module } => show::explain(global, module),
     }
