@@ -250,10 +250,15 @@ const uint FLAG_STORAGE = 2u;
 const uint LANE_CLAIM_COST = 12800u;
 const uint FAMILY_CLAIM_COST = 6144u;
 const uint HANDLER_TURNS = 128u;
-const uint HANDLER_CONTRACT = 1u;
+const uint HANDLER_CONTRACT = 2u;
 const uint HANDLER_LANE = 1u;
 const uint HANDLER_WIDE = 2u;
 const uint HANDLER_LEAVES = 257u;
+const uint HANDLER_ASKS = 259u;
+const uint HANDLER_PUBLISHES = 260u;
+const uint TRAIT_WIDE = 1u;
+const uint TRAIT_PUBLISHES = 2u;
+const uint NO_STORAGE = 38u;
 const uint PACKED_TURNS = 53u;
 
 // binding
@@ -288,5 +293,6 @@ const uint SPEC_UNFOLD = 30u;
 const uint SPEC_LANE_HANDLERS = 31u;
 const uint SPEC_WIDE_HANDLERS = 32u;
 const uint SPEC_INT64 = 33u;
+const uint SPEC_PUBLISHERS = 34u;
 
 #endif

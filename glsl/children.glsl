@@ -5,7 +5,7 @@
 //     publish_child(mine && child != NO_SLOT, slot, child, Child(op, args...));
 //     // where it is NO_SLOT: leave with PENDING_READY, and try again in the next turn
 //
-// and `unfolds()` knows the opcode. Several lanes may publish for one parent. A child has its parent's tenant and level. It is claimed by way of the level's
+// and is_parent() knows the opcode. Several lanes may publish for one parent. A child has its parent's tenant and level. It is claimed by way of the level's
 // ready queue, refused like any other slot, and costs its tenant a credit and a claim of its round. A parent ends
 // when its own part and all of its children have, with its own outcome, or with the first fault among theirs; so
 // its batch's fence, IO aside, covers all that came of it.
@@ -15,6 +15,13 @@
 // they are claimed, and then so does each depth above. A tenant's cap counts at each depth for the same reason.
 #ifndef CHILDREN_GLSL
 #define CHILDREN_GLSL
+
+// Whether slots of this opcode publish others.
+bool is_parent(uint op) {
+    bool publishes = WITH_UNFOLD && op == OP_UNFOLD;
+    if (WITH_PUBLISHERS && is_user_op(op)) publishes = (traits_of(op) & TRAIT_PUBLISHES) != 0;
+    return publishes && push.children != 0;
+}
 
 struct Child {
     uint op;
@@ -145,7 +152,7 @@ void publish_child(bool mine, uint parent, uint child, Child c) {
         slots[base + TENANT_WORD] = 0;
 #endif
         wide = is_wide_op(c.op);
-        if (WITH_WIDE_HANDLERS && is_user_op(c.op)) wide = is_wide_handler(c.op);
+        if (WITH_WIDE_HANDLERS && is_user_op(c.op)) wide = (traits_of(c.op) & TRAIT_WIDE) != 0;
     }
 #ifdef WITH_TENANTS
     published += subgroupBallotBitCount(subgroupBallot(mine));

@@ -14,51 +14,7 @@
 #include "op/packed_slot.glsl"
 #include "op/shutdown.glsl"
 
-#include "mailbox.glsl"
-
-// Operations of users, which are none of the sixteen around PRINTF; those that no handler was linked for stay unknown.
-bool is_user_op(uint op) { return op > OP_BATCH_FENCE && op < SYSTEM_MASK && (op >> 4) != OP_PRINTF >> 4; }
-
-// `inner`: an operation of a packed slot; `wide`: a slot of the whole subgroup. An opcode whose handler is of the other
-// width is unknown.
-Outcome call_handler(uint op, uint slot, uvec4 a, bool inner, bool wide) {
-    mailbox.op = op;
-    mailbox.slot = slot;
-    mailbox.inner = inner ? 1 : 0;
-    mailbox.a0 = a.x;
-    mailbox.a1 = a.y;
-    mailbox.a2 = a.z;
-    mailbox.a3 = a.w;
-    mailbox.window_begin = window_begin();
-    mailbox.window_end = window_end();
-#ifdef WITH_TENANTS
-    mailbox.tenant = tenant;
-#else
-    mailbox.tenant = 0;
-#endif
-    mailbox.fault = FAULT_UNKNOWN_OPCODE;
-    mailbox.detail = 0;
-    mailbox.lo = 0;
-    mailbox.hi = 0;
-    if (wide) atomicAdd(mailbox.call_wide, 1);
-    else atomicAdd(mailbox.call_lane, 1);
-    // Fault codes have 8 bits, and above them there is but one thing that it may say, if it is wide.
-    uint fault = mailbox.fault;
-    if (!wide || fault != HANDLER_LEAVES) fault &= 0xFF;
-    return Outcome(fault, mailbox.detail & 0xFFFF, mailbox.lo, mailbox.hi);
-}
-
-// What a claim can cost at most if all lanes call different handlers; and one of packed slots, if all of their operations
-// do. The latter is more than most of what a worker has, so that such a claim is put back where it does not fit.
-const uint HANDLERS_COST = HANDLER_TURNS * gl_WorkGroupSize.x;
-const uint PACKED_COST = LANE_CLAIM_COST + PACKED_MAX_OPS * HANDLERS_COST + PACKED_TURNS * LOOPS;
-
-bool is_wide_handler(uint op) {
-    mailbox.op = op;
-    mailbox.x0 = 0;
-    atomicAdd(mailbox.widths, 1);
-    return mailbox.x0 != 0;
-}
+#include "users.glsl"
 
 // One operation of a lane. All lanes call it; those without one pass `mine` false. `copies` says that some
 // lane may copy, `inner` that the lane's slot is packed.
@@ -91,7 +47,7 @@ Outcome execute_op(bool mine, uint op, uint slot, uvec4 a, bool copies, bool inn
     if (WITH_LANE_HANDLERS) {
         bool calls = mine && is_user_op(op);
         if (subgroupAny(calls)) {
-            if (calls) o = call_handler(op, slot, a, inner, false);
+            if (calls) o = call_lane(op, slot, a, inner);
             // Different ones are called one after the other.
             uvec4 who = subgroupBallot(calls);
             bool one = subgroupAll(!calls || op == subgroupShuffle(op, subgroupBallotFindLSB(who)));

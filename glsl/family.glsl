@@ -7,9 +7,6 @@
 #ifndef FAMILY_GLSL
 #define FAMILY_GLSL
 
-// Whether slots of this opcode publish others.
-bool unfolds(uint op) { return WITH_UNFOLD && op == OP_UNFOLD && push.children != 0; }
-
 uint first_child() { return push.slot_count - CHILD_DEPTHS * push.children; }
 
 bool is_child(uint slot) { return WITH_CHILDREN && slot >= first_child(); }
@@ -39,6 +36,9 @@ uint add_family(uint slot, uint n) {
     return atomicAdd(state[family_word(slot, FAMILY_LEFT)], n, SCOPE, gl_StorageSemanticsBuffer,
                      gl_SemanticsAcquireRelease | gl_SemanticsMakeAvailable | gl_SemanticsMakeVisible);
 }
+
+// Whether a slot that left before has begun a family, which it ends with.
+bool has_family(uint slot) { return load_relaxed_state(family_word(slot, FAMILY_LEFT)) != 0; }
 
 void begin_children(bool mine, uint slot) {
     if (mine) {

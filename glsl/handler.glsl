@@ -75,6 +75,43 @@ uint print(uint format, uint a, uint b, uint c) {
     return mailbox.x0;
 }
 
+// Asking for storage. A handler that ends with what one of these returns is called again when the host has answered:
+// answered() is true then, and answer() has the bytes that arrived, or the fault that it may end with. `file` and `memory`
+// are handles of the slot's tenant, `offset` and `at` bytes into them. With nothing to ask for, and in packed slots, the
+// fault is another's; without storage it is IO_ERROR, ENOSYS.
+//
+// What it is to know then it saves before: a lane handler by keep(), a wide one by save(). Where the host has no room for
+// more requests, it is called again without an answer, and asks again.
+Outcome ask(uint kind, uint file, uvec2 offset, uint bytes, uint memory, uint at) {
+    mailbox.asks = 1;
+    mailbox.y0 = kind;
+    mailbox.y1 = file;
+    mailbox.y2 = offset.x;
+    mailbox.y3 = offset.y;
+    mailbox.y4 = bytes;
+    mailbox.y5 = memory;
+    mailbox.y6 = at;
+    return Outcome(HANDLER_ASKS, 0, 0, 0);
+}
+Outcome read_file(uint file, uvec2 offset, uint bytes, uint memory, uint at) {
+    return ask(IO_READ, file, offset, bytes, memory, at);
+}
+Outcome write_file(uint file, uvec2 offset, uint bytes, uint memory, uint at) {
+    return ask(IO_WRITE, file, offset, bytes, memory, at);
+}
+bool answered() { return mailbox.answered != 0; }
+Outcome answer() {
+    uint fault = mailbox.answer_fault;
+    return fault == 0 ? done(mailbox.answer_bytes) : Outcome(fault >> 16, fault & 0xFFFF, 0, 0);
+}
+
+// It has left before: to give way, to ask, or to publish.
+bool goes_on() { return mailbox.again != 0; }
+
+// SAVED_WORDS words of a lane handler's slot, undefined until it keeps them.
+void keep(uint i, uint value) { state[mailbox.area + i] = value; }
+uint kept(uint i) { return state[mailbox.area + i]; }
+
 // Of wide handlers only, from here on.
 
 // Whether to go on, after `turns` turns since the last call, or since it began; the same for all lanes.
@@ -84,9 +121,6 @@ bool step(uint turns) {
     return subgroupBroadcastFirst(mailbox.x0) == 0;
 }
 
-// It gave way before.
-bool goes_on() { return mailbox.again != 0; }
-
 // SAVE_WORDS words for all lanes, which have the same, and as many for each lane. They are undefined until it saves them.
 void save(uint i, uint value) {
     if (gl_SubgroupInvocationID == 0) state[mailbox.area + i] = value;
@@ -94,6 +128,33 @@ void save(uint i, uint value) {
 uint saved(uint i) { return subgroupBroadcastFirst(state[mailbox.area + i]); }
 void save_lane(uint i, uint value) { state[mailbox.area + SAVE_WORDS * (1 + gl_SubgroupInvocationID) + i] = value; }
 uint saved_lane(uint i) { return state[mailbox.area + SAVE_WORDS * (1 + gl_SubgroupInvocationID) + i]; }
+
+// Publishes a slot for each lane in `mine`, of the handler's tenant and level, with an opcode and twelve arguments. A
+// handler that ends with what this returns is called again: goes_on() is true then, and published() says of each lane
+// whether its slot was; where there was no room, or little left of the budget, it was not, and it may try again. What it is
+// to know then it saves before. It counts for 2 * HANDLER_TURNS turns: ask step() between two.
+//
+// The slot ends when the handler and all that it published have, with its outcome, or else with the first fault of
+// theirs. Slots that are published may publish others, CHILD_DEPTHS deep in all.
+Outcome publish(bool mine, uint op, uvec4 a, uvec4 b, uvec4 c) {
+    mailbox.publishes = 1;
+    mailbox.y0 = mine ? 1 : 0;
+    mailbox.y1 = op;
+    mailbox.y2 = a.x;
+    mailbox.y3 = a.y;
+    mailbox.y4 = a.z;
+    mailbox.y5 = a.w;
+    mailbox.y6 = b.x;
+    mailbox.y7 = b.y;
+    mailbox.y8 = b.z;
+    mailbox.y9 = b.w;
+    mailbox.y10 = c.x;
+    mailbox.y11 = c.y;
+    mailbox.y12 = c.z;
+    mailbox.y13 = c.w;
+    return Outcome(HANDLER_PUBLISHES, 0, 0, 0);
+}
+bool published() { return mailbox.published != 0; }
 
 // It is to be called again, after step() was false. If the slot was cancelled, it is not.
 Outcome give_way() { return Outcome(HANDLER_LEAVES, 0, 0, 0); }

@@ -89,11 +89,18 @@ bool io_request(bool mine, Request r) {
     return asked;
 }
 
-// What the host answered to the request of a resumed slot: the bytes that arrived, or a fault.
+// What the host answered to the request of a slot that was resumed: a fault and its detail, or 0; and bytes that arrived.
+uint io_answer_word(uint slot, uint i) {
+    uint answers = COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * PRIORITY_LEVELS + push.slot_count;
+    return submission[answers + IO_ANSWER_WORDS * slot + i];
+}
+
+uint io_answer_fault(uint slot) { return io_answer_word(slot, 0); }
+uint io_answer_bytes(uint slot) { return io_answer_word(slot, 1); }
+
 Outcome io_answer(uint slot) {
-    uint at = COMMAND_WORDS + (SUBMISSION_WORDS << push.queue_shift) * PRIORITY_LEVELS + push.slot_count + IO_ANSWER_WORDS * slot;
-    uint fault = submission[at];
-    return fault == 0 ? done(submission[at + 1]) : Outcome(fault >> 16, fault & 0xFFFF, 0, 0);
+    uint fault = io_answer_fault(slot);
+    return fault == 0 ? done(io_answer_bytes(slot)) : Outcome(fault >> 16, fault & 0xFFFF, 0, 0);
 }
 
 #endif

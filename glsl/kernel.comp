@@ -21,9 +21,9 @@ layout(local_size_x_id = 0) in;
 #include "options.glsl"
 #include "memory.glsl"
 #include "queue.glsl"
-#include "execute.glsl"
 #include "continuation.glsl"
 #include "io.glsl"
+#include "execute.glsl"
 
 // What a claim may cost at most; a worker that has less left leaves before it claims.
 const uint FAMILIES = WITH_CHILDREN ? FAMILY_CLAIM_COST : 0;
@@ -39,6 +39,7 @@ const uint RESERVE = (LANES > WIDE ? LANES : WIDE) + FAMILIES;
 #include "op/transfer.glsl"
 #include "children.glsl"
 #include "op/unfold.glsl"
+#include "users_wide.glsl"
 
 // Why a slot is not executed; fault 0 where it is.
 Outcome refusal(uint slot, uint op) {
@@ -101,6 +102,7 @@ void serve(Claim c, uint level, bool again) {
         again = again && (entry & ENTRY_FIRST) == 0;
         entry &= ~ENTRY_FIRST;
     }
+    bool resumed = (entry & ENTRY_RESUMED) != 0;
     uint slot = entry & ENTRY_SLOT_MASK;
     bool mine = c.mine && slot < push.slot_count;
     uint base = slot * SLOT_WORDS;
@@ -116,7 +118,7 @@ void serve(Claim c, uint level, bool again) {
 #ifdef WITH_TENANTS
     // The host keeps to a tenant's cap. Were it not to, no more slots than that would be begun. One that is taken up
     // by another worker may be counted off before it was counted: below 0 for a moment.
-    bool before = again || (entry & ENTRY_RESUMED) != 0;
+    bool before = again || resumed;
     bool capped = WITH_TURNS && mine && tenant != 0;
     if (WITH_CHILDREN) capped = capped && !is_child(slot);
     if (capped && !before && o.fault == 0 &&
@@ -124,7 +126,7 @@ void serve(Claim c, uint level, bool again) {
         o = Outcome(FAULT_UNAUTHORIZED, 0, 0, 0);
 #endif
     bool admitted = mine && o.fault == 0;
-    bool claimed = mine && o.detail != DETAIL_PRIORITY && !again && (entry & ENTRY_RESUMED) == 0;
+    bool claimed = mine && o.detail != DETAIL_PRIORITY && !again && !resumed;
     bool fence = mine && op == OP_BATCH_FENCE && batch == slot + 1; // its batch decides when it ends
     bool alone = admitted && op == OP_BATCH_FENCE && !fence;
     bool drains = false;
@@ -132,10 +134,15 @@ void serve(Claim c, uint level, bool again) {
     bool wide = WITH_WIDE && lanes && (entry & ENTRY_WIDE) != 0 &&
                 (is_wide_op(op) || (WITH_WIDE_HANDLERS && is_user_op(op)));
     // It gave way, and is not to go on.
-    bool abandons = WITH_WIDE && mine && again && (entry & ENTRY_WIDE) != 0 && !wide;
+    bool abandons = WITH_WIDE && mine && (again || resumed) && (entry & ENTRY_WIDE) != 0 && !wide;
     bool transfers = lanes && is_transfer(op);
-    bool parent = mine && unfolds(op) && (o.fault == 0 || again);
-    bool unfolding = lanes && parent;
+    bool parent = false;
+    if (WITH_CHILDREN && mine) {
+        // What it began it ends, whatever kernel runs by then.
+        if (again || resumed) parent = has_family(slot);
+        else parent = o.fault == 0 && is_parent(op);
+    }
+    bool unfolding = WITH_UNFOLD && lanes && parent && op == OP_UNFOLD;
     lanes = lanes && !unfolding && !wide && !transfers;
     uint has = (lanes ? HAS_LANES : 0) | (WITH_PACKED_SLOT && lanes && op == OP_PACKED_SLOT ? HAS_PACKED : 0) |
                (WITH_MEMCPY && lanes && op == OP_MEMCPY ? HAS_COPIES : 0) | (wide ? HAS_WIDE : 0) |
@@ -156,9 +163,17 @@ void serve(Claim c, uint level, bool again) {
             budget = 0;
         }
     }
+    if (WITH_LANE_HANDLERS || WITH_WIDE_HANDLERS) {
+        goes_on = again || resumed;
+        is_answered = resumed && !again;
+        was_answered = resumed;
+    }
+    if (WITH_PUBLISHERS) {
+        if ((has & HAS_PARENTS) != 0) begin_children(parent && wide && !again && !resumed, slot);
+    }
     if (WITH_WIDE) {
         if ((has & HAS_WIDE) != 0) {
-            Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again));
+            Outcome ended = execute_wide(op, slot, subgroupBroadcastFirst(again || resumed));
             if (wide) o = ended;
         }
         if ((has & HAS_ABANDONED) != 0) {
@@ -168,7 +183,7 @@ void serve(Claim c, uint level, bool again) {
     }
     if (WITH_IO) {
         if ((has & HAS_TRANSFERS) != 0) {
-            Outcome moved = op_transfer(transfers, op, slot, (entry & ENTRY_RESUMED) != 0, again);
+            Outcome moved = op_transfer(transfers, op, slot, resumed, again);
             if (transfers) o = moved;
         }
     }
@@ -181,6 +196,14 @@ void serve(Claim c, uint level, bool again) {
     if ((has & HAS_LANES) != 0) {
         Outcome ended = execute_lanes(lanes, slot, op, has);
         if (lanes) o = ended;
+        if (WITH_LANE_HANDLERS && WITH_IO) {
+            bool asks = lanes && o.fault == HANDLER_ASKS;
+            if (subgroupAny(asks)) {
+                Outcome asked = ask_for_handlers(asks, slot);
+                if (asks) o = asked;
+                has |= HAS_TRANSFERS;
+            }
+        }
     }
     uint amount = 1;
     if ((has & HAS_MARKS) != 0) {

@@ -10,16 +10,22 @@ layout(set = 0, binding = BIND_MAILBOX, std430) buffer Mailbox {
     uint call_wide;    // the wide one
     uint step;         // a service: glsl/services/
     uint print;
-    uint widths;       // whether the handler of `op` is wide, into x0
+    uint traits;       // what is known of the handler of `op`, into x0: TRAIT_*
     // What a handler declares: constants, which the linker reads and takes out.
     uint contract;     // HANDLER_CONTRACT
     uint opcode;       // unless its user gives it another
     uint width;        // HANDLER_LANE or HANDLER_WIDE
+    uint asks;         // it asks for storage
+    uint publishes;    // it publishes slots
     // What it is called for.
     uint op;
     uint slot;
     uint inner;        // not 0: an operation of a packed slot
-    uint again;        // not 0: it gave way before
+    uint again;        // not 0: it has left before
+    uint answered;     // not 0: since then it got an answer
+    uint answer_fault; // what became of the last request: fault and detail, or 0
+    uint answer_bytes; // bytes that arrived
+    uint published;    // not 0: since then the lane's slot was published
     uint a0;
     uint a1;
     uint a2;
@@ -40,6 +46,22 @@ layout(set = 0, binding = BIND_MAILBOX, std430) buffer Mailbox {
     uint x1;
     uint x2;
     uint x3;
+    // What it asks for: kind, file, offset, bytes, memory, place in the memory; or what it publishes: whether the lane
+    // does, opcode, arguments.
+    uint y0;
+    uint y1;
+    uint y2;
+    uint y3;
+    uint y4;
+    uint y5;
+    uint y6;
+    uint y7;
+    uint y8;
+    uint y9;
+    uint y10;
+    uint y11;
+    uint y12;
+    uint y13;
 } mailbox;
 
 #endif

@@ -25,12 +25,15 @@ layout(constant_id = SPEC_LOAD_SUM) const bool WITH_LOAD_SUM = true;
 layout(constant_id = SPEC_UNFOLD) const bool WITH_UNFOLD = true;
 layout(constant_id = SPEC_LANE_HANDLERS) const bool WITH_LANE_HANDLERS = true;
 layout(constant_id = SPEC_WIDE_HANDLERS) const bool WITH_WIDE_HANDLERS = true;
+// Wide ones among them that publish slots.
+layout(constant_id = SPEC_PUBLISHERS) const bool WITH_PUBLISHERS = true;
 // The device has integers of 64 bits.
 layout(constant_id = SPEC_INT64) const bool WITH_INT64 = true;
 
 const bool WITH_RANGE = WITH_CRC32C || WITH_SUM_WORDS || WITH_COPY_RANGE || WITH_LOAD_SUM;
 const bool WITH_WIDE = WITH_SCAN || WITH_CRC32C || WITH_SUM_WORDS || WITH_COPY_RANGE || WITH_WIDE_HANDLERS;
-const bool WITH_CHILDREN = WITH_UNFOLD;
+// Slots that publish others.
+const bool WITH_CHILDREN = WITH_UNFOLD || WITH_PUBLISHERS;
 // Slots that are taken up again.
 const bool WITH_TURNS = WITH_IO || WITH_WIDE || WITH_CHILDREN || WITH_LANE_HANDLERS;
 

@@ -242,7 +242,14 @@ mod tests {
                 |(name, kind): &(&str, ArgumentKind)| Argument { name: (*name).into(), kind: *kind };
             all.iter().map(argument).collect()
         });
-        Operation { name: name.into(), opcode: 8, width: Width::Lane, arguments }
+        Operation {
+            name: name.into(),
+            opcode: 8,
+            width: Width::Lane,
+            arguments,
+            asks: false,
+            publishes: false,
+        }
     }
 
     #[test]

@@ -66,6 +66,11 @@ fn what_is_wrong_is_told() {
             handler(body).replace("LANE_HANDLER(8, mine)", "void main() { mailbox.contract = 9; }"),
             "contract 9",
         ),
+        (
+            "slots published by a lane",
+            handler("return publish(true, 1, uvec4(0), uvec4(0), uvec4(0));"),
+            "only wide handlers",
+        ),
         ("a barrier", handler("barrier(); return done(1);"), "barrier"),
         (
             "shared memory",

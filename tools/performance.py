@@ -303,6 +303,17 @@ def figures(drivers):
         + table(["driver", "xxHash64", "crate", "16 largest", "crate", "look-ups", "crate", "store by a handler",
                  "built in", "without handlers"], handlers)
     )
+    kernels = [
+        [name, f"{kernel['opcodes']}", f"{kernel['bytes']:,}", f"{kernel['loops']}", show(kernel["p50_ns"], "ns"),
+         show(kernel["slots_per_s"], "slots/s")]
+        for name, r in drivers.items() for kernel in r.get("cut", "kernels") or []
+    ]
+    yield (
+        "## What opcodes cost that nobody submits\n\nStores and loads, one and 64 in flight, in three kernels by turns: one "
+        "that was cut to these two opcodes (and the three that every kernel has), one with all that a lane executes by "
+        "itself, which is what runtimes have that do not say otherwise, and one with everything but storage.\n\n"
+        + table(["driver", "opcodes", "bytes", "loops", "p50", "64 in flight"], kernels)
+    )
     startup = [[name, *(show(r.get("startup", key), "ms")
                         for key in ("cold_ms", "warm_ms", "stop_ms", "stop_worst_ms")),
                 show(r.get("startup", "idle_cpu_ms_per_s"), "ms/s")]

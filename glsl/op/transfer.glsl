@@ -42,3 +42,15 @@ Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
     if (unaligned) return bad_operand(6);
     return !asked ? Outcome(PENDING_ROOM, 0, 0, 0) : prefetch ? done(0) : Outcome(PENDING_ANSWER, 0, 0, 0);
 }
+
+// Asks the host for what handlers have said, for the lanes in `mine`; the whole subgroup calls it. From here on another
+// worker may have those slots whose outcome is pending.
+Outcome ask_for_handlers(bool mine, uint slot) {
+    bool storage = (push.flags & FLAG_STORAGE) != 0;
+    // The host knows nothing of children, and answers none.
+    bool may = mine && storage && !is_child(slot);
+    bool asked = io_request(may, Request(mailbox.y0, slot, mailbox.y1, mailbox.y5, uvec2(mailbox.y2, mailbox.y3),
+                                         mailbox.y4, mailbox.y6));
+    return may ? Outcome(asked ? PENDING_ANSWER : PENDING_ROOM, 0, 0, 0)
+               : storage ? Outcome(FAULT_UNKNOWN_OPCODE, 0, 0, 0) : Outcome(FAULT_IO_ERROR, NO_STORAGE, 0, 0);
+}

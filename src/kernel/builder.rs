@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::link::{Base, Handler, LinkError, Linked, Operation, Width, link, linked_operations, operation};
+use super::link::{Base, Handler, LinkError, Linked, Operation, link, linked_operations, operation};
 use super::parse::parse;
 use super::selection::Selection;
 
@@ -63,6 +63,11 @@ impl Kernel {
         self.sources.iter().map(|source| (&source.name[..], &source.code[..]))
     }
 
+    /// Whether slots of some may publish others.
+    pub(crate) fn publishes(&self) -> bool {
+        self.operations.iter().any(|operation| operation.publishes)
+    }
+
     /// What each of them is.
     pub(crate) fn given(&self) -> &[Operation] {
         &self.given
@@ -83,8 +88,7 @@ impl Kernel {
             handler: "kernel".into(),
             problem: "is not embedded; the build left spirv/ out".into(),
         })?;
-        let of_width = |width| self.operations.iter().any(|operation| operation.width == width);
-        let parts = selection.parts(of_width(Width::Lane), of_width(Width::Wide));
+        let parts = selection.parts(&self.operations);
         Ok(Base { kernel: kernel.bytes(), services: services.map(|service| service.bytes()), parts })
     }
 }

@@ -25,7 +25,7 @@ use rspirv::dr::{Instruction, Operand};
 use rspirv::spirv::Op;
 
 use self::globals::{Globals, Key, is_private, key, mailbox_type};
-use self::mailbox::{CALL_LANE, CALL_WIDE, FIRST_SERVICE, Mailbox, Resolved, WIDTHS, WithoutBuffer};
+use self::mailbox::{CALL_LANE, CALL_WIDE, FIRST_SERVICE, Mailbox, Resolved, TRAITS, WithoutBuffer};
 pub(super) use self::operation::linked_operations;
 #[cfg(feature = "shaderc")]
 pub(super) use self::operation::with_signature;
@@ -149,7 +149,7 @@ pub(super) fn link(base: Base<'_>, handlers: &[Handler<'_>]) -> std::result::Res
         match word {
             CALL_LANE => linker.dispatch(function, &lanes),
             CALL_WIDE => linker.dispatch(function, &wide),
-            _ => linker.widths(function, &wide),
+            _ => linker.traits(function, &wide),
         }
     }
     let operations: Vec<_> = calls.into_values().map(|(_, operation)| operation).collect();
@@ -212,7 +212,7 @@ impl<'a> Linker<'a> {
         linker.take_out(mailbox.id);
         let body = std::mem::take(&mut linker.functions);
         for word in mailbox.adds(&globals, &body) {
-            if ![CALL_LANE, CALL_WIDE, WIDTHS].contains(&word) {
+            if ![CALL_LANE, CALL_WIDE, TRAITS].contains(&word) {
                 return Err(format!("it adds to word {word} of the mailbox, which is no call of its own"));
             }
             let function = linker.fresh();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Module, module};
+use super::{Module, Operation, Width, module};
 use crate::protocol::abi::live::{FAMILY_CLAIM_COST, HANDLER_TURNS, LANE_CLAIM_COST, PACKED_TURNS};
 use crate::protocol::abi::opcode::{PACKED_MAX_OPS, *};
 use crate::protocol::abi::range::RANGE_CLAIM_COST;
@@ -85,14 +85,16 @@ impl Selection {
         Some((module(kernel)?, [module(step)?, module(print)?]))
     }
 
-    /// Whether each part is to be there. `lane` and `wide`: there are operations of users of that width.
-    pub(super) fn parts(&self, lane: bool, wide: bool) -> Parts {
+    /// Whether each part is to be there, with these operations of users.
+    pub(super) fn parts(&self, users: &[Operation]) -> Parts {
+        let some = |of: fn(&Operation) -> bool| (self.handlers || users.iter().any(of)).into();
         let mut parts: BTreeMap<u32, u32> = PARTS
             .iter()
             .map(|part| (part.spec, part.opcodes.iter().any(|op| self.opcodes.contains(op)).into()))
             .collect();
-        parts.insert(SPEC_LANE_HANDLERS, (lane || self.handlers).into());
-        parts.insert(SPEC_WIDE_HANDLERS, (wide || self.handlers).into());
+        parts.insert(SPEC_LANE_HANDLERS, some(|operation| operation.width == Width::Lane));
+        parts.insert(SPEC_WIDE_HANDLERS, some(|operation| operation.width == Width::Wide));
+        parts.insert(SPEC_PUBLISHERS, some(|operation| operation.publishes));
         parts.insert(SPEC_INT64, self.int64.into());
         Parts(parts)
     }
@@ -132,7 +134,8 @@ impl Parts {
         let parts = PARTS.iter().filter(|part| self.has(part.spec)).map(|part| part.claim_cost);
         let executes = parts.fold(LANE_CLAIM_COST.saturating_add(handlers), u32::max);
         // Families come on top of whatever the claim executes.
-        executes.saturating_add(if self.has(SPEC_UNFOLD) { FAMILY_CLAIM_COST } else { 0 })
+        let families = self.has(SPEC_UNFOLD) || self.has(SPEC_PUBLISHERS);
+        executes.saturating_add(if families { FAMILY_CLAIM_COST } else { 0 })
     }
 }
 

@@ -477,13 +477,23 @@ pub mod live {
         /// Loop turns that a handler of a user's may make at most.
         HANDLER_TURNS = 128;
         /// What handlers and the linker agree upon: raised when the mailbox, or what glsl/handler.glsl includes, changes.
-        HANDLER_CONTRACT = 1;
+        HANDLER_CONTRACT = 2;
         /// A handler of which each lane has a slot of its own.
         HANDLER_LANE = 1;
         /// A handler of which a whole subgroup has one slot.
         HANDLER_WIDE = 2;
         /// In the place of a fault code: it is to be called again. PENDING_READY of glsl/continuation.glsl.
         HANDLER_LEAVES = 0x101;
+        /// Fault of a handler's outcome that is none: it asks the host for storage, and goes on with the answer.
+        HANDLER_ASKS = 0x103;
+        /// The same: it publishes slots, and goes on.
+        HANDLER_PUBLISHES = 0x104;
+        /// What the kernel is told of an opcode: bits. Its handler is wide;
+        TRAIT_WIDE = 1;
+        /// and publishes slots.
+        TRAIT_PUBLISHES = 2;
+        /// Errno of a handler that asks for storage where there is none: ENOSYS.
+        NO_STORAGE = 38;
         /// Turns in which the operations of a claim's packed slots are executed at most: before a first copy 23, between a
         /// first and a second 16, then 9 and 2, as the operations' words leave room; and the copies.
         PACKED_TURNS = 53;
@@ -558,6 +568,8 @@ pub mod spec {
         SPEC_WIDE_HANDLERS = 32;
         /// Whether it may use 64-bit integers.
         SPEC_INT64 = 33;
+        /// Whether users' operations can publish slots.
+        SPEC_PUBLISHERS = 34;
     }
 }
 

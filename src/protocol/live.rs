@@ -31,8 +31,8 @@ pub const fn encode_submission(position: u32, shift: u32, slot: u32, wide: bool,
 
 /// The entry of a slot that was claimed before, and whose request the host has answered.
 #[inline]
-pub const fn encode_resumed(position: u32, shift: u32, slot: u32, batch: u32) -> [u32; 2] {
-    let [first, second] = encode_submission(position, shift, slot, false, batch);
+pub const fn encode_resumed(position: u32, shift: u32, slot: u32, wide: bool, batch: u32) -> [u32; 2] {
+    let [first, second] = encode_submission(position, shift, slot, wide, batch);
     [first | ENTRY_RESUMED, second]
 }
 

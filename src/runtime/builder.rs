@@ -19,7 +19,7 @@ use super::shared::{Owner, Reaper, Shared, Submission};
 use super::slab::{LEVELS, PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::{Injected, Storage, StorageOptions};
-use super::swap::{Plan, WideOpcodes};
+use super::swap::{Plan, UserOpcodes};
 use super::tenancy::Tenancy;
 use super::transfer::upload;
 use crate::io::transfer::TransferEngine;
@@ -353,7 +353,7 @@ impl RuntimeBuilder {
             census: Mutex::new(Census::new()),
             storage,
             kernel: Mutex::new(Arc::new(linked)),
-            wide: WideOpcodes::new(&users),
+            users: UserOpcodes::new(&users),
             plan,
             gpu,
         });
@@ -376,7 +376,9 @@ impl RuntimeBuilder {
 
     /// Slots of each depth for those that the device publishes.
     fn children(&self) -> u32 {
-        if self.opcodes.contains(&OP_UNFOLD) { self.child_slots.saturating_add(31) / 32 * 32 } else { 0 }
+        let publishes = self.kernel.as_ref().is_some_and(Kernel::publishes);
+        let wanted = publishes || self.opcodes.contains(&OP_UNFOLD);
+        if wanted { self.child_slots.saturating_add(31) / 32 * 32 } else { 0 }
     }
 
     fn check(&self) -> Result<(), RuntimeError> {

@@ -99,8 +99,9 @@ impl Shared {
                 tracing::error!("a completion names slot {slot} of {}", self.layout.host_slots);
                 continue;
             };
-            if let (Some(storage), Outcome::Fault { .. }) = (&self.storage, outcome)
-                && owner.asks.load(Ordering::Relaxed)
+            let fault = matches!(outcome, Outcome::Fault { .. });
+            if let Some(storage) = &self.storage
+                && owner.asks.load().may_end_without(fault)
             {
                 // Unless it has asked, it never will.
                 lock(&storage.order).ends(slot);

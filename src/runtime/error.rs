@@ -125,6 +125,11 @@ pub enum RuntimeError {
         /// Turns that a worker needs.
         least: u32,
     },
+    /// A kernel whose operations publish slots, for a runtime without slots for these.
+    #[error(
+        "the kernel has operations that publish slots, and the runtime has no slots for those; build it with a kernel that publishes, or with UNFOLD"
+    )]
+    NoChildSlots,
     /// The resource table is full.
     #[error("all {0} resource handles are in use; drop tables or arenas first")]
     NoHandle(u32),

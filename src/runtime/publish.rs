@@ -19,7 +19,7 @@ impl Shared {
         words: &SlotWords,
         when_full: WhenFull,
     ) -> Result<Job, RuntimeError> {
-        let class = Class::of(words, &self.wide);
+        let class = Class::of(words, &self.users);
         let mut counts = [0; LEVELS];
         counts[class.level()] = 1;
         let mut submission = self.with_free(tenant, &counts, when_full)?;
@@ -84,12 +84,12 @@ impl Shared {
         slots: impl Iterator<Item = &'a SlotWords> + Clone,
     ) -> Result<(SubmissionEnd<'_>, Vec<Entry>), RuntimeError> {
         let mut counts = [0; LEVELS];
-        slots.clone().for_each(|words| counts[Class::of(words, &self.wide).level()] += 1);
+        slots.clone().for_each(|words| counts[Class::of(words, &self.users).level()] += 1);
         self.can_hold(tenant, &counts)?;
         let mut submission = self.with_free(tenant, &counts, WhenFull::Wait)?;
         let mut entries = Vec::with_capacity(counts.iter().sum::<u32>() as usize);
         for words in slots {
-            let class = Class::of(words, &self.wide);
+            let class = Class::of(words, &self.users);
             let Some(slot) = submission.slab.of(class.level()).pop() else {
                 return Err(submission.full(&counts));
             };

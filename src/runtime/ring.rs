@@ -88,7 +88,7 @@ impl Ring {
         if self.in_flight == self.depth {
             return Err(RuntimeError::RingFull { depth: self.depth });
         }
-        let class = Class::of(words, &self.shared.wide);
+        let class = Class::of(words, &self.shared.users);
         if self.partition != self.shared.partition.load(Ordering::Relaxed) {
             self.give_back();
         }

@@ -20,7 +20,7 @@ use super::resources::Handles;
 use super::slab::{LEVELS, PerLevel, Slab};
 use super::snapshot::Census;
 use super::storage::Storage;
-use super::swap::{Plan, WideOpcodes};
+use super::swap::{Plan, UserOpcodes};
 use super::tenancy::{Tenancy, add_alone};
 use crate::kernel::Linked;
 use crate::vulkan::Gpu;
@@ -37,13 +37,33 @@ pub(crate) struct Owner {
     pub user_data: AtomicU64,
     /// The batch it was published with, for when it is published again.
     pub batch: AtomicU32,
-    /// It will ask for IO.
-    pub asks: AtomicBool,
+    /// What of it is known of asking for storage; and that it takes a whole subgroup, for when it is published again.
+    pub asks: AtomicCell<Asks>,
+    pub wide: AtomicBool,
     /// Its level and its tenant, for when it is published again.
     pub level: AtomicU32,
     pub tenant: AtomicU32,
     /// The device was told to cancel it. Changed under the lock of the submission end.
     pub cancelled: AtomicBool,
+}
+
+/// Whether a slot asks the host for storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Asks {
+    #[default]
+    No,
+    /// It does, unless it faults first.
+    Yes,
+    /// It may: an operation of a user's.
+    Perhaps,
+}
+
+impl Asks {
+    /// Whether a slot that has ended, by a fault or not, may not have asked.
+    pub fn may_end_without(self, fault: bool) -> bool {
+        self == Self::Perhaps || (fault && self == Self::Yes)
+    }
 }
 
 /// The producer's end of the submission queues.
@@ -74,7 +94,7 @@ pub(crate) struct Shared {
     pub gpu: Arc<Gpu>,
     /// The kernel that runs, and what every other in its place has, too.
     pub kernel: Mutex<Arc<Linked>>,
-    pub wide: WideOpcodes,
+    pub users: UserOpcodes,
     pub plan: Plan,
     pub layout: Layout,
     pub buffers: Buffers,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::error::RuntimeError;
 use super::mode::Mode;
-use super::shared::{Shared, Submission, SubmissionEnd, lock};
+use super::shared::{Asks, Shared, Submission, SubmissionEnd, lock};
 use super::slab::{LEVELS, PerLevel};
-use super::swap::WideOpcodes;
+use super::swap::UserOpcodes;
 use super::tenancy::add_alone;
 use crate::kernel::{IO_OPCODES, is_wide};
 use crate::protocol::abi::io::IO_ANSWER_WORDS;
@@ -37,15 +37,14 @@ pub(crate) struct Class {
 }
 
 impl Class {
-    /// `wide`: those opcodes of users that are.
     #[inline]
-    pub fn of(words: &SlotWords, wide: &WideOpcodes) -> Self {
+    pub fn of(words: &SlotWords, users: &UserOpcodes) -> Self {
         let opcode = words[OPCODE_WORD as usize];
         let priority = words[PRIORITY_WORD as usize];
         let level = if priority < PRIORITY_LEVELS { priority } else { PRIORITY_NORMAL };
         Self {
             level: level as u8,
-            wide: is_wide(opcode) || wide.contains(opcode),
+            wide: is_wide(opcode) || users.is_wide(opcode),
             last: opcode == OP_SHUTDOWN,
         }
     }
@@ -170,8 +169,14 @@ impl Shared {
             to.store(*word, Ordering::Relaxed);
         }
         if self.storage.is_some() {
-            let asks = IO_OPCODES.contains(&words[OPCODE_WORD as usize]);
-            owner.asks.store(asks, Ordering::Relaxed);
+            let opcode = words[OPCODE_WORD as usize];
+            let asks = match () {
+                () if IO_OPCODES.contains(&opcode) => Asks::Yes,
+                () if self.users.asks(opcode) => Asks::Perhaps,
+                () => Asks::No,
+            };
+            owner.asks.store(asks);
+            owner.wide.store(entry.class.wide, Ordering::Relaxed);
         }
     }
 
@@ -212,7 +217,7 @@ impl Shared {
             for Entry { slot, .. } in entries {
                 let owner = &self.owners[*slot as usize];
                 owner.batch.store(batch, Ordering::Relaxed);
-                if owner.asks.load(Ordering::Relaxed) {
+                if owner.asks.load() != Asks::No {
                     order.get_or_insert_with(|| lock(&storage.order)).publish(*slot, tenant);
                 }
             }
@@ -342,7 +347,8 @@ impl Shared {
             let level = owner.level.load(Ordering::Relaxed) as usize % LEVELS;
             let tenant = owner.tenant.load(Ordering::Relaxed);
             let position = submission.next(tenant, level);
-            let words = live::encode_resumed(position, self.layout.queue_shift(tenant), *slot, batch);
+            let wide = owner.wide.load(Ordering::Relaxed);
+            let words = live::encode_resumed(position, self.layout.queue_shift(tenant), *slot, wide, batch);
             self.store_entry(tenant, level, position, words);
             if self.layout.tenants > 1 {
                 let mut counts = [0; LEVELS];

@@ -90,7 +90,7 @@ pub fn run(global: &Global, args: &Args) -> Ended {
         Where::Copied => Placement::Copied,
     };
     let storage = StorageOptions { transfer, memory_bytes, placement };
-    let runtime = global.builder().opcodes(&[CRC32C, COPY_RANGE]).storage(storage).build()?;
+    let runtime = global.builder().only_opcodes(&[CRC32C, COPY_RANGE]).storage(storage).build()?;
     // The file may change while it is read: its end is where reads come back short.
     let options = FileOptions { size: Some(i64::MAX as u64), ..FileOptions::default() };
     let source = runtime.register_file(file, &options)?;

@@ -8,7 +8,7 @@ use rspirv::spirv::{FunctionControl, Op, SelectionControl, StorageClass};
 use super::globals::{Globals, mailbox_type};
 use super::operation::{Operation, Width};
 use super::{Linker, Result};
-use crate::protocol::abi::live::{HANDLER_CONTRACT, HANDLER_LANE, HANDLER_WIDE};
+use crate::protocol::abi::live::{HANDLER_CONTRACT, HANDLER_LANE, HANDLER_WIDE, TRAIT_PUBLISHES, TRAIT_WIDE};
 
 /// Words of the mailbox, as `glsl/mailbox.glsl` orders them: what calls handlers;
 pub(super) const CALL_LANE: u32 = 0;
@@ -17,24 +17,32 @@ pub(super) const CALL_WIDE: u32 = 1;
 pub(super) const FIRST_SERVICE: u32 = 2;
 /// Services that handlers may ask for.
 pub(crate) const SERVICES: usize = 2;
-/// what tells whether a handler is wide;
-pub(super) const WIDTHS: u32 = 4;
+/// what tells of a handler;
+pub(super) const TRAITS: u32 = 4;
 /// what a handler declares;
 const CONTRACT: u32 = 5;
 const OPCODE: u32 = 6;
 const WIDTH: u32 = 7;
+const ASKS: u32 = 8;
+const PUBLISHES: u32 = 9;
 /// what it is called for;
-const OP: u32 = 8;
+const OP: u32 = 10;
 /// and what services give.
-const X0: u32 = 26;
+const X0: u32 = 32;
 /// All of them.
-pub(super) const WORDS: usize = 30;
+pub(super) const WORDS: usize = 50;
+
+const fn declares(word: u32) -> bool {
+    matches!(word, CONTRACT | OPCODE | WIDTH | ASKS | PUBLISHES)
+}
 
 /// What a handler says of itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Declared {
     pub opcode: u32,
     pub width: Width,
+    pub asks: bool,
+    pub publishes: bool,
 }
 
 /// How much of an instruction names the kernel's ids already.
@@ -127,7 +135,18 @@ impl Mailbox {
             HANDLER_WIDE => Width::Wide,
             other => return Err(format!("declares the width {other}, which there is not; see handler.glsl")),
         };
-        Ok(Declared { opcode: constant(OPCODE, "opcode")?, width })
+        let stores = |wanted: u32| {
+            body.iter().any(|instruction| {
+                let pointer = instruction.operands.first().and_then(Operand::id_ref_any);
+                instruction.class.opcode == Op::Store
+                    && pointer.and_then(|pointer| words.get(&pointer)) == Some(&wanted)
+            })
+        };
+        let (asks, publishes) = (stores(ASKS), stores(PUBLISHES));
+        if publishes && width == Width::Lane {
+            return Err("publishes slots, which only wide handlers may; make it one with WIDE_HANDLER".into());
+        }
+        Ok(Declared { opcode: constant(OPCODE, "opcode")?, width, asks, publishes })
     }
 
     /// Makes variables of the mailbox. `calls`: the functions that adds to its words are calls of.
@@ -149,7 +168,7 @@ impl Mailbox {
                 _ if self.word(globals, &instruction).is_some() => continue,
                 // What follows the pointer, and in a store the value, is for memory that others see.
                 (Op::Load, Some(_), _) => instruction.operands.truncate(1),
-                (Op::Store, Some(CONTRACT | OPCODE | WIDTH), _) => continue,
+                (Op::Store, Some(word), _) if declares(word) => continue,
                 (Op::Store, Some(_), _) => instruction.operands.truncate(2),
                 (Op::AtomicIAdd, Some(_), Some(callee)) => {
                     let callee = vec![Operand::IdRef(*callee)];
@@ -170,7 +189,7 @@ impl Mailbox {
             }
             out.push((instruction, resolved));
         }
-        let used = words.iter().filter(|(_, word)| !matches!(**word, CONTRACT | OPCODE | WIDTH));
+        let used = words.iter().filter(|(_, word)| !declares(**word));
         let variables = used.map(|(id, word)| (*id, linker.variable_of(*word))).collect();
         Ok(WithoutBuffer { body: out, variables })
     }
@@ -206,18 +225,21 @@ impl Linker<'_> {
     /// The function that calls the handler of the mailbox's opcode; for others it leaves the mailbox as it is.
     pub(super) fn dispatch(&mut self, function: u32, handlers: &[&(u32, Operation)]) {
         let void = self.void;
-        self.switch(function, handlers, |linker, handler| {
+        self.switch(function, handlers, |linker, handler, _| {
             let callee = vec![Operand::IdRef(handler)];
             vec![Instruction::new(Op::FunctionCall, Some(void), Some(linker.fresh()), callee)]
         });
     }
 
-    /// The function that stores 1 where services answer, if the handler of the mailbox's opcode is one of these.
-    pub(super) fn widths(&mut self, function: u32, wide: &[&(u32, Operation)]) {
-        let one = self.find_or_add(Op::Constant, Some(self.word), vec![Operand::LiteralBit32(1)]);
+    /// The function that stores what is known of the handler of the mailbox's opcode where services answer, if it is one
+    /// of these.
+    pub(super) fn traits(&mut self, function: u32, wide: &[&(u32, Operation)]) {
         let answer = self.variable_of(X0);
-        self.switch(function, wide, |_, _| {
-            vec![Instruction::new(Op::Store, None, None, vec![Operand::IdRef(answer), Operand::IdRef(one)])]
+        self.switch(function, wide, |linker, _, operation| {
+            let traits = TRAIT_WIDE | if operation.publishes { TRAIT_PUBLISHES } else { 0 };
+            let known =
+                linker.find_or_add(Op::Constant, Some(linker.word), vec![Operand::LiteralBit32(traits)]);
+            vec![Instruction::new(Op::Store, None, None, vec![Operand::IdRef(answer), Operand::IdRef(known)])]
         });
     }
 
@@ -226,13 +248,13 @@ impl Linker<'_> {
         &mut self,
         function: u32,
         handlers: &[&(u32, Operation)],
-        mut case: impl FnMut(&mut Self, u32) -> Vec<Instruction>,
+        mut case: impl FnMut(&mut Self, u32, &Operation) -> Vec<Instruction>,
     ) {
         let word = self.variable_of(OP);
         let [label, opcode, end] = [(); 3].map(|()| self.fresh());
         let blocks: Vec<_> = handlers
             .iter()
-            .map(|(function, operation)| (operation.opcode, self.fresh(), case(self, *function)))
+            .map(|(function, operation)| (operation.opcode, self.fresh(), case(self, *function, operation)))
             .collect();
         let id = Operand::IdRef;
         let mut targets = vec![id(opcode), id(end)];

@@ -76,6 +76,10 @@ pub struct Operation {
     pub width: Width,
     /// Its arguments, a0 first, where the handler names them.
     pub arguments: Option<Vec<Argument>>,
+    /// Its slots may ask for storage, and wait for it.
+    pub asks: bool,
+    /// Its slots may publish others, and end when those have.
+    pub publishes: bool,
 }
 
 impl Operation {
@@ -92,23 +96,36 @@ impl Operation {
             Some(text) => signature(text).map(|(name, arguments)| (name, Some(arguments)))?,
             None => (stem(handler.name), None),
         };
-        Ok(Self { name, opcode, width: declared.width, arguments })
+        let Declared { width, asks, publishes, .. } = declared;
+        Ok(Self { name, opcode, width, arguments, asks, publishes })
     }
 
     /// What tells of it in a module: see [`linked_operations`].
     pub(super) fn processed(&self) -> Instruction {
-        let text = format!("{MARK}{:#x} {self}", self.opcode);
+        let asks = if self.asks { ASKS } else { "" };
+        let publishes = if self.publishes { PUBLISHES } else { "" };
+        let text = format!("{MARK}{:#x} {}{asks}{publishes} {}", self.opcode, self.width, self.signature());
         Instruction::new(Op::ModuleProcessed, None, None, vec![Operand::LiteralString(text)])
+    }
+}
+
+/// Behind the width, in what a module says.
+const ASKS: &str = "+asks";
+const PUBLISHES: &str = "+publishes";
+
+impl Operation {
+    /// `name(argument: kind, ...)`, or the name alone.
+    fn signature(&self) -> String {
+        let Some(arguments) = &self.arguments else { return self.name.clone() };
+        let shown: Vec<_> =
+            arguments.iter().map(|Argument { name, kind }| format!("{name}: {kind}")).collect();
+        format!("{}({})", self.name, shown.join(", "))
     }
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.width, self.name)?;
-        let Some(arguments) = &self.arguments else { return Ok(()) };
-        let shown: Vec<_> =
-            arguments.iter().map(|Argument { name, kind }| format!("{name}: {kind}")).collect();
-        write!(f, "({})", shown.join(", "))
+        write!(f, "{} {}", self.width, self.signature())
     }
 }
 
@@ -118,7 +135,9 @@ pub(crate) fn linked_operations(instructions: &[Instruction]) -> Vec<Operation> 
         [Operand::LiteralString(text)] if instruction.class.opcode == Op::ModuleProcessed => {
             let mut parts = text.strip_prefix(MARK)?.splitn(3, ' ');
             let opcode = u32::from_str_radix(parts.next()?.strip_prefix("0x")?, 16).ok()?;
-            let width = match parts.next()? {
+            let told = parts.next()?;
+            let (asks, publishes) = (told.contains(ASKS), told.contains(PUBLISHES));
+            let width = match told.split('+').next()? {
                 "lane" => Width::Lane,
                 "wide" => Width::Wide,
                 _ => return None,
@@ -128,7 +147,7 @@ pub(crate) fn linked_operations(instructions: &[Instruction]) -> Vec<Operation> 
                 Ok((name, arguments)) => (name, Some(arguments)),
                 Err(_) => (text.to_owned(), None),
             };
-            Some(Operation { name, opcode, width, arguments })
+            Some(Operation { name, opcode, width, arguments, asks, publishes })
         }
         _ => None,
     };

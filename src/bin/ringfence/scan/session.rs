@@ -48,7 +48,7 @@ impl Session {
         }
         let options = OpenOptions { device: global.device.clone(), ..OpenOptions::default() };
         let gpu = Gpu::open(&options).map_err(|error| error.to_string())?;
-        let mut builder = global.builder().opcodes(&[OP_SCAN]);
+        let mut builder = global.builder().only_opcodes(&[OP_SCAN]);
         if gpu.workarounds().workers_use_cores {
             // Our own threads sleep while the kernel walks (DESIGN fact 16).
             builder = builder.workers(cores as u32);

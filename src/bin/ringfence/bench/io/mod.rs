@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ringfence::io::transfer::TransferOptions;
-use ringfence::protocol::opcode::SUM_WORDS;
+use ringfence::protocol::opcode::{LOAD_SUM, SUM_WORDS};
 use ringfence::runtime::{Mode, Runtime, StorageOptions};
 use serde::Serialize;
 
@@ -91,7 +91,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Io, Trouble> {
         let transfer =
             TransferOptions { engine: options.engine.into(), direct, ..TransferOptions::default() };
         let storage = StorageOptions { transfer, ..StorageOptions::default() };
-        let runtime = global.builder().opcodes(&[SUM_WORDS]).storage(storage).build()?;
+        let runtime = global.builder().only_opcodes(&[SUM_WORDS, LOAD_SUM]).storage(storage).build()?;
         let observer = options.observing.attach(&runtime, "bench io")?;
         for bytes in BYTES {
             for depth in DEPTHS {

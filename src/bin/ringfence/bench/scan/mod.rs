@@ -48,7 +48,7 @@ struct Case {
 pub fn run(global: &Global, options: &Options) -> Result<Scan, Trouble> {
     let gpu = Gpu::open(&OpenOptions { device: global.device.clone(), ..OpenOptions::default() })?;
     let slots = options.slots_in_ring.max(engines::DEPTH as u32);
-    let mut builder = global.builder().opcodes(&[OP_SCAN]).level_slots([0, 0, slots, 0, 0]);
+    let mut builder = global.builder().only_opcodes(&[OP_SCAN]).level_slots([0, 0, slots, 0, 0]);
     if gpu.workarounds().workers_use_cores {
         // The host sleeps meanwhile (DESIGN fact 16).
         builder = builder.workers(std::thread::available_parallelism().map_or(1, |n| n.get() as u32));
