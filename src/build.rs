@@ -170,6 +170,7 @@ fn wrapper(operation: &Operation) -> Result<String, BuildError> {
                 let (of, what, word) = match argument.kind {
                     ArgumentKind::U32 => ("u32", "A number", format!("of.{field}")),
                     ArgumentKind::F32 => ("f32", "A number", format!("of.{field}.to_bits()")),
+                    ArgumentKind::File => ("u32", "The handle of a file", format!("of.{field}")),
                     ArgumentKind::Read => ("u32", "The handle of memory that is read", format!("of.{field}")),
                     ArgumentKind::Write => {
                         ("u32", "The handle of memory that is written", format!("of.{field}"))

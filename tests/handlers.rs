@@ -12,7 +12,9 @@ use ringfence::kernel::{Kernel, KernelBuilder, LinkError};
 use ringfence::protocol::abi::live::HANDLER_TURNS;
 use ringfence::protocol::opcode::{SCAN, STORE_U32, SUM_WORDS, UNFOLD};
 use ringfence::protocol::{FaultCode, METRICS_BASE, OBSERVABLE_BASE, SYSTEM_MASK, try_read_debug_log};
-use ringfence::runtime::{Job, Mode, Outcome, Runtime, RuntimeBuilder, StorageOptions, Tenant, Tenants};
+use ringfence::runtime::{
+    Job, Mode, Outcome, Runtime, RuntimeBuilder, RuntimeError, StorageOptions, Tenant, Tenants,
+};
 use support::handlers::code;
 use support::{MODES, PATIENCE, Random, assert_silent, builder};
 
@@ -493,6 +495,25 @@ fn loops_of_many_handlers_stay_within_the_budget() {
             assert_eq!(all(&runtime, [slot(GCD + 77, &[91, 35])]), [Outcome::Done(7)], "{mode}");
         }
         assert_eq!(runtime.control().expect("a readback")[OBSERVABLE_BASE as usize], 4000, "{mode}");
+    }
+    assert_silent();
+}
+
+/// A kernel that a worker's budget does not hold is refused, and the one before goes on.
+#[test]
+fn a_kernel_of_too_many_loops_takes_no_place() {
+    let many = (1000..1400)
+        .fold(Kernel::builder(), |kernel, opcode| kernel.spirv("gcd", code("gcd")).opcode(opcode));
+    let many = many.build().expect("they link");
+    for mode in MODES {
+        let runtime = runtime(mode);
+        // SAFETY: they keep to glsl/handler.glsl.
+        let swapped = unsafe { runtime.swap_kernel(&many) };
+        let limited = runtime.gpu().workarounds().loop_limit.is_some();
+        assert_eq!(matches!(swapped, Err(RuntimeError::LoopLimit { .. })), limited, "{mode}: {swapped:?}");
+        assert_eq!(swapped.is_ok(), !limited, "{mode}: {swapped:?}");
+        let opcode = if limited { GCD } else { 1399 };
+        assert_eq!(all(&runtime, [slot(opcode, &[12, 18])]), [Outcome::Done(6)], "{mode}");
     }
     assert_silent();
 }

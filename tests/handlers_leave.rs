@@ -306,7 +306,7 @@ fn who_is_cancelled_while_it_waits_leaves_nothing_behind() {
     for mode in MODES {
         let rig = Rig::new(builder(mode).storage(StorageOptions::default()), &["digest"]);
         let mut cancelled = 0;
-        for round in 0..30 {
+        for round in 0..12 {
             // It asks a thousand times.
             let jobs: Vec<_> = (0..8)
                 .map(|n| rig.runtime.submit(&rig.digest(64 * n, 64, 80_000, 1)).expect("taken"))
@@ -321,7 +321,8 @@ fn who_is_cancelled_while_it_waits_leaves_nothing_behind() {
                 assert!(may.contains(&ended), "{mode}, round {round}: {ended:?}");
             }
         }
-        assert!(cancelled > 128, "{mode}: {cancelled} of 240 were cancelled");
+        // There are 64 areas to save into.
+        assert!(cancelled > 64, "{mode}: {cancelled} of 96 were cancelled");
     }
     assert_silent();
 }
@@ -375,7 +376,7 @@ fn a_family_ends_together_in_another_kernel() {
         let table = runtime.table(&words).expect("a table");
         let totals = METRICS_BASE as usize + TOTAL as usize;
         // Long ones, more than there are slots for, so that it has to be called again.
-        let args = [200, TOTAL, table.handle(), 0, 0, 0, 200_000, 10];
+        let args = [200, TOTAL, table.handle(), 0, 0, 0, 200_000, 200];
         let job = runtime.submit(&slot(SPREAD, &args)).expect("taken");
         while mode == Mode::Live && runtime.control().expect("a readback")[totals] == 0 {}
         // SAFETY: it keeps to glsl/handler.glsl.
@@ -436,7 +437,7 @@ fn families_end_whatever_kernel_runs_by_then() {
     for mode in MODES {
         let runtime = with(builder(mode).observables(64).child_slots(32), &["spread"]);
         let kernels = [kernel(&["gcd"]), kernel(&["spread"])];
-        for round in 0..10 {
+        for round in 0..4 {
             let jobs: Vec<_> = (0..20)
                 .map(|_| runtime.submit(&slot(SPREAD, &[400, ATOMIC_ADD, 1, FIRST, 0, 0])).expect("taken"))
                 .collect();

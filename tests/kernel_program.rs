@@ -155,3 +155,46 @@ fn handlers_run_from_a_file_of_slots() {
     let output = ringfence(&["run", shown(&unknown)]);
     assert!(text(&output.stderr).contains("there is no opcode"), "{}", text(&output.stderr));
 }
+
+/// By the program, whose cache's folder the environment says.
+#[test]
+fn kernels_are_kept_on_disk_and_what_is_damaged_is_made_anew() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernel_program.cache");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let slots = file("kept.json", br#"{"batches": [{"slots": [{"op": "handler_gcd", "args": [12, 18]}]}]}"#);
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ringfence"))
+            .args(["run", "--json", "--mode", "epoch", shown(&slots)])
+            .args(arguments)
+            .env("XDG_CACHE_HOME", &folder)
+            .output()
+            .expect("it runs");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+        assert_eq!(report["batches"][0]["slots"][0]["result"], 6, "{report}");
+        let files = std::fs::read_dir(folder.join("ringfence")).expect("a folder");
+        let files = files.map(|entry| entry.expect("an entry").path());
+        let mut kept: Vec<_> =
+            files.filter(|path| path.extension().is_some_and(|end| end == "kernel")).collect();
+        kept.sort();
+        kept
+    };
+    let gcd = handler("gcd");
+    let kept = run(&["--handler", &gcd]);
+    let [path] = &kept[..] else { panic!("{kept:?}") };
+    let whole = std::fs::read(path).expect("it is there");
+    let written = || std::fs::metadata(path).and_then(|data| data.modified()).expect("it is there");
+    let before = written();
+    assert_eq!(run(&["--handler", &gcd]), kept);
+    assert_eq!(written(), before, "it was written again for nothing");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for damaged in [&whole[..whole.len() - 4], &[0; 100], b"", &flipped] {
+        std::fs::write(path, damaged).expect("it is written");
+        assert_eq!(run(&["--handler", &gcd]), kept);
+        assert!(std::fs::read(path).expect("it is there") == whole, "it was not made anew");
+    }
+    // Another handler, another kernel.
+    let more = handler("note");
+    assert_eq!(run(&["--handler", &gcd, "--handler", &more]).len(), 2);
+}

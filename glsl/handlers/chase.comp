@@ -8,7 +8,7 @@
 
 const uint SHORT = FAULT_USER_BASE;
 
-#pragma ringfence chase(file: u32, memory: write, at: u32, first: u32, hops: u32)
+#pragma ringfence chase(file: file, memory: write, at: u32, first: u32, hops: u32)
 Outcome chase() {
     uint offset = argument(3);
     uint left = argument(4);

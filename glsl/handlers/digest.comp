@@ -8,7 +8,7 @@
 
 const uint DIGEST_STEP = 32;
 
-#pragma ringfence digest(file: u32, memory: write, at: u32, piece: u32, bytes: u32, times: u32)
+#pragma ringfence digest(file: file, memory: write, at: u32, piece: u32, bytes: u32, times: u32)
 Outcome digest() {
     uvec4 memory = record_of(argument(1));
     uint at = argument(2);

@@ -38,6 +38,8 @@ pub enum ArgumentKind {
     U32,
     /// The bits of a number of single precision.
     F32,
+    /// A handle of a file.
+    File,
     /// A handle of memory that the operation reads.
     Read,
     /// A handle of memory that it writes, and may read.
@@ -45,8 +47,13 @@ pub enum ArgumentKind {
 }
 
 impl ArgumentKind {
-    const ALL: [(&'static str, Self); 4] =
-        [("u32", Self::U32), ("f32", Self::F32), ("read", Self::Read), ("write", Self::Write)];
+    const ALL: [(&'static str, Self); 5] = [
+        ("u32", Self::U32),
+        ("f32", Self::F32),
+        ("file", Self::File),
+        ("read", Self::Read),
+        ("write", Self::Write),
+    ];
 }
 
 impl fmt::Display for ArgumentKind {
@@ -175,10 +182,13 @@ pub(crate) fn signature(text: &str) -> Result<(String, Vec<Argument>)> {
         if !is_name(name) || arguments.iter().any(|argument| argument.name == name) {
             return Err(whole(format!("'{name}' is no name, or there twice")));
         }
-        let kind =
-            ArgumentKind::ALL.iter().find(|(known, _)| *known == kind).map(|(_, kind)| *kind).ok_or_else(
-                || whole(format!("'{kind}' is no kind of argument; there are u32, f32, read and write")),
-            )?;
+        let kind = ArgumentKind::ALL
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .map(|(_, kind)| *kind)
+            .ok_or_else(|| {
+                whole(format!("'{kind}' is no kind of argument; there are u32, f32, file, read and write"))
+            })?;
         arguments.push(Argument { name: name.to_owned(), kind });
     }
     if arguments.len() > ARGS_PER_SLOT as usize {
