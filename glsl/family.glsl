@@ -38,7 +38,7 @@ uint add_family(uint slot, uint n) {
 }
 
 // Whether a slot that left before has begun a family, which it ends with.
-bool has_family(uint slot) { return load_relaxed_state(family_word(slot, FAMILY_LEFT)) != 0; }
+bool has_family(uint slot) { return push.children != 0 && load_relaxed_state(family_word(slot, FAMILY_LEFT)) != 0; }
 
 void begin_children(bool mine, uint slot) {
     if (mine) {

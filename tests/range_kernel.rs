@@ -7,9 +7,9 @@ mod support;
 use std::fs::File;
 use std::sync::atomic::Ordering;
 
-use ringfence::descriptor::SlotDescriptor;
-use ringfence::protocol::opcode::{COPY_RANGE, CRC32C, RANGE_MAX_BYTES, SCAN, SUM_WORDS};
-use ringfence::protocol::{FaultCode, LoadMiss};
+use ringfence::descriptor::{BatchDescriptor, BuiltinOpcode, PackedOpDescriptor, SlotDescriptor};
+use ringfence::protocol::opcode::*;
+use ringfence::protocol::{FaultCode, LoadMiss, OBSERVABLE_BASE};
 use ringfence::runtime::{Completion, FileOptions, Mode, Resource, Runtime, RuntimeError, StorageOptions};
 use ringfence::twin::crc32c::crc32c;
 use support::{MODES, PATIENCE, Random, assert_silent, builder};
@@ -299,6 +299,56 @@ fn a_kernel_has_the_opcodes_that_were_asked_for() {
             let crc = run(&runtime, &[SlotDescriptor::crc32c(table.handle(), 0, 9, 0)]);
             let wanted = if of(CRC32C) == bad { Ok(0xE306_9283) } else { unknown };
             assert_eq!(crc, [wanted], "{mode}: {opcodes:x?}");
+        }
+    }
+    assert_silent();
+}
+
+#[test]
+fn a_kernel_has_only_the_opcodes_that_were_asked_for() {
+    let at = OBSERVABLE_BASE + 1;
+    let packed = SlotDescriptor::packed(vec![
+        PackedOpDescriptor::new(BuiltinOpcode::StoreU32, &[7, at]),
+        PackedOpDescriptor::new(BuiltinOpcode::AtomicAdd, &[1, at]),
+    ]);
+    let unknown = Err((FaultCode::UnknownOpcode, 0));
+    for mode in MODES {
+        let sets: [&[u32]; 6] = [
+            &[],
+            &[STORE_U32],
+            &[STORE_U32, LOAD_U32, ATOMIC_ADD],
+            &[PACKED_SLOT, STORE_U32],
+            &[PACKED_SLOT, STORE_U32, ATOMIC_ADD],
+            &[MEMCPY, COMPARE_SWAP, PRINTF, DFA_STEP],
+        ];
+        for opcodes in sets {
+            let runtime = builder(mode).only_opcodes(opcodes).build().expect("a runtime");
+            let table = runtime.table(&[0; 256]).expect("a table");
+            let has = |opcode| opcodes.contains(&opcode);
+            let slots = [
+                (NOP, SlotDescriptor::nop(), 0),
+                (STORE_U32, SlotDescriptor::store_u32(5, at), 0),
+                (LOAD_U32, SlotDescriptor::load_u32(at, 0), 5),
+                (ATOMIC_ADD, SlotDescriptor::atomic_add(2, at + 1), 0),
+                (COMPARE_SWAP, SlotDescriptor::compare_swap(at + 2, 0, 9, 0), 0),
+                (MEMCPY, SlotDescriptor::memcpy(at, at + 4, 2), 2),
+                (DFA_STEP, SlotDescriptor::dfa_step(0, 0, table.handle(), 0), 0),
+                (PRINTF, SlotDescriptor::printf(1, [2, 3, 4]), 1),
+            ];
+            for (opcode, slot, result) in slots {
+                let wanted = if has(opcode) || opcode == NOP { Ok(result) } else { unknown };
+                assert_eq!(run(&runtime, &[slot]), [wanted], "{mode}: {opcode:#x} of {opcodes:x?}");
+            }
+            let wanted = match (has(PACKED_SLOT), has(ATOMIC_ADD)) {
+                (false, _) => unknown,
+                (true, false) => Err((FaultCode::UnknownOpcode, 1)),
+                (true, true) => Ok(2),
+            };
+            assert_eq!(run(&runtime, std::slice::from_ref(&packed)), [wanted], "{mode}: {opcodes:x?}");
+            // Batches are for all.
+            let batch = BatchDescriptor::new(vec![SlotDescriptor::nop(); 40], 3);
+            let ended = runtime.submit_batch(&batch).expect("taken").wait().expect("well");
+            assert!(ended.slots.iter().all(|slot| slot.fault().is_none()), "{mode}: {opcodes:x?}");
         }
     }
     assert_silent();

@@ -171,7 +171,9 @@ impl KernelBuilder {
         let given = operations.clone().into();
         operations.sort_by_key(|operation| operation.opcode);
         let kernel = Kernel { sources: sources.into(), given, operations: operations.into() };
-        kernel.link(&Selection::default())?;
+        if !kernel.sources.is_empty() {
+            kernel.link(&Selection::default())?;
+        }
         Ok(kernel)
     }
 }
