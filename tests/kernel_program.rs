@@ -47,6 +47,10 @@ fn the_kernels_operations_are_listed_with_what_each_adds() {
         let free = ["NOP", "BATCH_FENCE", "SHUTDOWN"].contains(&name);
         let bytes = operation["bytes"].as_u64().expect("a number");
         assert!(free == (bytes == 0) && bytes < 100_000, "{operation}");
+        let wide = ["SCAN", "CRC32C", "SUM_WORDS", "COPY_RANGE"].contains(&name);
+        assert_eq!(operation["width"], if wide { "wide" } else { "lane" }, "{operation}");
+        let first = &operation["arguments"][0];
+        assert!(name != "CRC32C" || *first == json!({"name": "memory", "kind": "read"}), "{operation}");
         let loops = operation["loops"].as_u64().expect("a number");
         let loops_on =
             ["MEMCPY", "PACKED_SLOT", "SCAN", "CRC32C", "SUM_WORDS", "COPY_RANGE", "LOAD_SUM", "UNFOLD"];

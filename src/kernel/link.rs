@@ -130,10 +130,10 @@ pub(super) fn link(base: Base<'_>, handlers: &[Handler<'_>]) -> std::result::Res
         let handler = name.to_owned();
         move |problem| LinkError { handler, problem }
     };
-    let cut =
-        parse(base.kernel).and_then(|kernel| cut(kernel, &base.parts.0, base.parts.place_for_handlers()));
-    let kernel = cut.map_err(named("kernel"))?;
-    let mut linker = Linker::new(base, kernel).map_err(named("kernel"))?;
+    let cut = parse(base.kernel)
+        .and_then(|kernel| cut(kernel, &base.parts.0, base.parts.place_for_handlers()))
+        .map_err(named("kernel"))?;
+    let mut linker = Linker::new(base, cut).map_err(named("kernel"))?;
     let mut calls: BTreeMap<u32, (u32, Operation)> = BTreeMap::new();
     for handler in handlers {
         let (function, operation) = linker.add(handler).map_err(named(handler.name))?;
@@ -269,13 +269,14 @@ impl<'a> Linker<'a> {
         let (outside, body) = globals::split(&parsed.instructions);
         let mailbox = Mailbox::of(&globals)?;
         let main = check::entry_point(outside)?;
-        let declared = mailbox.declared(&globals, &check::reachable(body, main)?)?;
+        let body = check::reachable(body, main)?;
+        let declared = mailbox.declared(&globals, &body)?;
         let operation = Operation::new(handler, outside, declared)?;
         let mut services = BTreeMap::new();
-        for word in mailbox.adds(&globals, body) {
+        for word in mailbox.adds(&globals, &body) {
             services.insert(word, self.service(word)?);
         }
-        let function = self.add_functions(&parsed, &globals, &services)?;
+        let function = self.add_functions(&parsed, &globals, main, body, &services)?;
         let name = vec![Operand::IdRef(function), Operand::LiteralString(operation.name.clone())];
         self.names.push(Instruction::new(Op::Name, None, None, name));
         Ok((function, operation))
@@ -294,17 +295,22 @@ impl<'a> Linker<'a> {
         }
         let parsed = cut(parse(code)?, &self.parts.0, true)?;
         let globals = Globals::of(&parsed.instructions);
-        let function = self.add_functions(&parsed, &globals, &BTreeMap::new())?;
+        let (outside, body) = globals::split(&parsed.instructions);
+        let main = check::entry_point(outside)?;
+        let body = check::reachable(body, main)?;
+        let function = self.add_functions(&parsed, &globals, main, body, &BTreeMap::new())?;
         self.services[index.unwrap_or_default()].1 = Some(function);
         Ok(function)
     }
 
-    /// Adds what is called from a module's `main`; returns the function that comes of that. `services`: what an add to
-    /// a word of the mailbox calls.
+    /// Adds `body`, what is called from a module's `main`; returns the function that comes of that. `services`: what an
+    /// add to a word of the mailbox calls.
     fn add_functions(
         &mut self,
         parsed: &Parsed,
         globals: &Globals,
+        main: u32,
+        body: Vec<Instruction>,
         services: &BTreeMap<u32, u32>,
     ) -> Result<u32> {
         if parsed.version > self.version {
@@ -314,9 +320,8 @@ impl<'a> Linker<'a> {
                 shown(self.version)
             ));
         }
-        let (outside, body) = globals::split(&parsed.instructions);
-        let main = self.check(outside)?;
-        let body = check::reachable(body, main)?;
+        let (outside, _) = globals::split(&parsed.instructions);
+        self.check(outside)?;
         loops::all_end(globals, &body)?;
         let mailbox = Mailbox::of(globals)?;
         let before = self.bound;

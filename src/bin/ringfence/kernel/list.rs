@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ringfence::descriptor::BuiltinOpcode;
-use ringfence::kernel::{Kernel, Linked, Operation, Selection, operations_of};
+use ringfence::kernel::{Kernel, Linked, Operation, Selection, Width, operations_of};
 use serde::Serialize;
 
 use super::handlers::read;
@@ -57,11 +57,65 @@ impl fmt::Display for OperationReport {
 /// One of the kernel's own.
 #[derive(Serialize)]
 struct BuiltinReport {
-    opcode: u32,
-    name: String,
+    #[serde(flatten)]
+    operation: OperationReport,
     /// What a kernel that has nothing else has more than one that has nothing.
     bytes: usize,
     loops: u32,
+}
+
+/// The arguments of a built-in operation, as handlers write theirs; none of words that are left out.
+const fn arguments(opcode: BuiltinOpcode) -> &'static str {
+    match opcode {
+        BuiltinOpcode::StoreU32 => "value: u32, word: u32",
+        BuiltinOpcode::AtomicAdd => "addend: u32, word: u32",
+        BuiltinOpcode::LoadU32 => "word: u32, observable: u32",
+        BuiltinOpcode::CompareSwap => "word: u32, expected: u32, new: u32, observable_after: u32",
+        BuiltinOpcode::Memcpy => "source: u32, destination: u32, words: u32",
+        BuiltinOpcode::DfaStep => "state: u32, byte: u32, table: read, observable_after: u32",
+        BuiltinOpcode::BatchFence => "slots: u32, tag: u32",
+        BuiltinOpcode::LoadMiss => {
+            "file: file, prefetch: u32, offset_low: u32, offset_high: u32, bytes: u32, memory: write, at: u32"
+        }
+        BuiltinOpcode::Printf => "format: u32, a: u32, b: u32, c: u32",
+        BuiltinOpcode::Scan => {
+            "text: read, offset: u32, bytes: u32, table: read, state: u32, found: write, found_at: u32, \
+             capacity: u32, walk: u32, first: u32, last: u32"
+        }
+        BuiltinOpcode::Crc32c => "memory: read, offset: u32, bytes: u32, before: u32",
+        BuiltinOpcode::SumWords => "memory: read, offset: u32, bytes: u32",
+        BuiltinOpcode::CopyRange => "source: read, offset: u32, destination: write, at: u32, bytes: u32",
+        BuiltinOpcode::StoreRange => {
+            "file: file, unused: u32, offset_low: u32, offset_high: u32, bytes: u32, memory: read, at: u32"
+        }
+        BuiltinOpcode::LoadSum => {
+            "file: file, unused: u32, offset_low: u32, offset_high: u32, bytes: u32, memory: write, at: u32, \
+             further: u32, blocks: u32, seed: u32, head: u32"
+        }
+        BuiltinOpcode::Unfold => {
+            "op: u32, count_and_fan: u32, first: u32, a: u32, b: u32, c: u32, d: u32, e: u32, a_step: u32, \
+             b_step: u32, c_step: u32, d_step: u32"
+        }
+        // A packed slot's words are bytes.
+        _ => "",
+    }
+}
+
+impl OperationReport {
+    fn built_in(opcode: BuiltinOpcode) -> Self {
+        let argument = |text: &str| {
+            let (name, kind) = text.split_once(": ")?;
+            Some(ArgumentReport { name: name.to_owned(), kind: kind.to_owned() })
+        };
+        let wide =
+            [BuiltinOpcode::Scan, BuiltinOpcode::Crc32c, BuiltinOpcode::SumWords, BuiltinOpcode::CopyRange];
+        Self {
+            opcode: opcode.value(),
+            name: opcode.name().to_owned(),
+            width: if wide.contains(&opcode) { Width::Wide } else { Width::Lane }.to_string(),
+            arguments: Some(arguments(opcode).split(", ").filter_map(argument).collect()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -74,11 +128,11 @@ struct KernelReport {
 
 impl fmt::Display for KernelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<10} {:<14} {:>7} {:>6}", "opcode", "operation", "bytes", "loops")?;
-        for BuiltinReport { opcode, name, bytes, loops } in &self.operations {
-            writeln!(f, "{opcode:#010x} {name:<14} {bytes:>7} {loops:>6}")?;
+        writeln!(f, "{:>7} {:>6}  operation", "bytes", "loops")?;
+        for BuiltinReport { operation, bytes, loops } in &self.operations {
+            writeln!(f, "{bytes:>7} {loops:>6}  {operation}")?;
         }
-        writeln!(f, "{:<25} {:>7} {:>6}", "what every kernel has", self.bytes, self.loops)
+        writeln!(f, "{:>7} {:>6}  what every kernel has", self.bytes, self.loops)
     }
 }
 
@@ -97,8 +151,7 @@ fn kernel() -> Result<KernelReport, Trouble> {
     for &opcode in BuiltinOpcode::ALL {
         let alone = with(&[opcode.value()])?;
         operations.push(BuiltinReport {
-            opcode: opcode.value(),
-            name: opcode.name().to_owned(),
+            operation: OperationReport::built_in(opcode),
             bytes: size(&alone) - size(&least),
             loops: alone.loops - least.loops,
         });
