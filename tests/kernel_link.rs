@@ -272,3 +272,58 @@ fn no_bytes_panic() {
     }
     assert!(refused > 500, "{refused}");
 }
+
+/// What a compiler does not make, but a file may hold.
+#[test]
+fn ids_and_sizes_are_looked_at() {
+    const NOP: u32 = 1 << 16;
+    const ENTRY_POINT: u32 = 15;
+    const TYPE_POINTER: u32 = 32;
+    const LOAD: u32 = 61;
+    let without_stub = changed("note", |words| {
+        let at = places(words, ENTRY_POINT)[0];
+        let length = words[at] >> 16;
+        words.drain(at..at + length as usize);
+    });
+    let doubled = changed("note", |words| {
+        let loads = places(words, LOAD);
+        words[loads[1] + 2] = words[loads[0] + 2];
+    });
+    let out_of_range = changed("note", |words| {
+        let at = places(words, LOAD)[0];
+        words[at + 3] = words[3] + 5;
+    });
+    let of_no_type = changed("note", |words| {
+        words[3] += 1;
+        let at = places(words, LOAD)[0];
+        words[at + 1] = words[3] - 1;
+    });
+    for (what, code, wanted) in [
+        ("without the stub", without_stub, "no entry point"),
+        ("an id defined twice", doubled, "twice"),
+        ("an id out of range", out_of_range, ""),
+        ("an id that nothing defines", of_no_type, ""),
+        ("10 MB of nothing", vec![0; 10 << 20], "instead of SPIR-V's"),
+        ("10 MB behind a module", [code("note"), vec![0; 10 << 20]].concat(), "claims 0 words"),
+    ] {
+        let error = linked(what, code).expect_err(what);
+        assert!(error.problem.contains(wanted) && error.handler == what, "{what}: {error}");
+    }
+    // A type that names one behind it, and 10 MB that mean nothing: neither is wrong for the linker.
+    let forward = changed("note", |words| {
+        let pointers = places(words, TYPE_POINTER);
+        let at = *pointers.last().expect("there are some");
+        let pointer: Vec<u32> = words.drain(at..at + 4).collect();
+        words.splice(pointers[0]..pointers[0], pointer);
+    });
+    let long = changed("note", |words| {
+        let at = places(words, ENTRY_POINT)[0];
+        words.splice(at..at, vec![NOP; 10 << 18]);
+    });
+    for (what, code) in [("a forward reference", forward), ("10 MB of OpNop", long)] {
+        match linked(what, code) {
+            Ok(linked) => assert_eq!(faults(&linked.words), "", "{what}"),
+            Err(error) => panic!("{what}: {error}"),
+        }
+    }
+}
