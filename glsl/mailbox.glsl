@@ -1,6 +1,6 @@
 // Between the kernel and what is linked into it: handlers, and the services that handlers ask for. All see a buffer here,
 // so that no compiler moves or drops an access; the linker (src/kernel/link.rs) makes variables of the invocation's own of
-// it, and calls of the adds to the first words. `tests/kernel_link.rs` holds the order against the linker's.
+// it, and calls of the adds to the first words. A test of src/kernel/link/mailbox.rs holds the order against the linker's.
 #ifndef MAILBOX_GLSL
 #define MAILBOX_GLSL
 

@@ -286,3 +286,33 @@ impl Linker<'_> {
         self.functions.extend(body);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_where_the_shaders_have_them() {
+        let text = include_str!("../../../glsl/mailbox.glsl");
+        let words: Vec<&str> =
+            text.lines().filter_map(|line| line.trim().strip_prefix("uint ")?.split(';').next()).collect();
+        assert_eq!(words.len(), WORDS);
+        let at = [
+            (CALL_LANE, "call_lane"),
+            (CALL_WIDE, "call_wide"),
+            (FIRST_SERVICE, "step"),
+            (FIRST_SERVICE + SERVICES as u32 - 1, "print"),
+            (TRAITS, "traits"),
+            (CONTRACT, "contract"),
+            (OPCODE, "opcode"),
+            (WIDTH, "width"),
+            (ASKS, "asks"),
+            (PUBLISHES, "publishes"),
+            (OP, "op"),
+            (X0, "x0"),
+        ];
+        for (word, name) in at {
+            assert_eq!(words[word as usize], name);
+        }
+    }
+}
