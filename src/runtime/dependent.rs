@@ -66,7 +66,7 @@ impl Shared {
             return Ok(());
         }
         // The dispatches ahead in the queue leave at once instead of living out their budget.
-        let quiet = self.quiesced(|_| {
+        let quiet = self.quiesced_at_once(|_| {
             for dependent in &ready {
                 // SAFETY: the caller of `submit_after` promised that the command buffers may be
                 // submitted now and live until they have ended.

@@ -37,6 +37,11 @@ const CPU_LOOP_BUDGET: u32 = 1_000_000;
 /// Words of the push constants, in `glsl/memory.glsl`.
 const PUSH_WORDS: usize = 10;
 
+/// What workers get between two pauses, at most, and how long a pause waits for the first of them to come.
+const MOST_OWED: Duration = Duration::from_millis(5);
+const MOST_WAIT: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
+
 /// How long the first dispatch may take to begin: drivers compile the kernel then (DESIGN fact 14).
 const FIRST_BEAT: Duration = Duration::from_secs(120);
 
@@ -48,7 +53,19 @@ pub(crate) struct Engine {
     barren: Option<Instant>,
     /// What the last dispatch of epoch mode could find at least: entries published, requests answered.
     seen: Option<(u32, u32)>,
+    /// The last pause.
+    paused: Pause,
     patience: Duration,
+}
+
+/// What a moment without a dispatch in flight costs those whose slots are on their way.
+#[derive(Default)]
+struct Pause {
+    took: Duration,
+    /// The first worker's heartbeat when it ended.
+    beat: u32,
+    /// When a worker was first seen after it.
+    resumed: Option<Instant>,
 }
 
 /// What kernels are run with.
@@ -147,6 +164,7 @@ impl Engine {
             submitted: 0,
             barren: None,
             seen: None,
+            paused: Pause::default(),
             patience,
         })
     }
@@ -221,6 +239,17 @@ impl Engine {
     }
 }
 
+impl Pause {
+    /// How much longer workers are to have after it, as far as is known: as much as it took, from when one has come.
+    fn owes(&mut self, shared: &Shared) -> Duration {
+        let owed = self.took.min(MOST_OWED);
+        if self.resumed.is_none() && shared.first_beat() != self.beat {
+            self.resumed = Some(Instant::now());
+        }
+        self.resumed.map_or(owed, |resumed| owed.saturating_sub(resumed.elapsed()))
+    }
+}
+
 impl Shared {
     /// Whether storage owes the device answers.
     pub fn awaits_storage(&self) -> bool {
@@ -239,19 +268,42 @@ impl Shared {
 
     /// How long the device may keep silent. Time-outs proper start with the first worker.
     pub fn patience(&self, patience: Duration) -> Duration {
-        let first = &self.buffers.completion_words()[0];
-        if first.load(Ordering::Relaxed) == 0 { patience.max(FIRST_BEAT) } else { patience }
+        if self.first_beat() == 0 { patience.max(FIRST_BEAT) } else { patience }
+    }
+
+    /// How often the first worker has started.
+    fn first_beat(&self) -> u32 {
+        self.buffers.completion_words()[0].load(Ordering::Relaxed)
     }
 
     /// Runs `work` while no dispatch is in flight: the host owns everything then. Slots published
-    /// meanwhile are taken up afterwards.
+    /// meanwhile are taken up afterwards. Where callers do so one behind the other, workers have as much time in between
+    /// as the pauses take: they would leave as soon as they come, and no slot would ever get on. Not for the launcher,
+    /// which workers come from.
     ///
     /// # Errors
     /// The failures of the device.
     pub fn quiesced<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> Result<T, RuntimeError> {
+        let began = Instant::now();
+        while self.due() > 0 && !self.awaits_storage() && began.elapsed() < MOST_WAIT {
+            let owed = lock(&self.engine).paused.owes(self);
+            if owed.is_zero() {
+                break;
+            }
+            std::thread::sleep(owed.min(LOOK_AGAIN));
+        }
+        self.quiesced_at_once(work)
+    }
+
+    /// The same whether or not workers had their time.
+    ///
+    /// # Errors
+    /// The failures of the device.
+    pub fn quiesced_at_once<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> Result<T, RuntimeError> {
         self.pausing.fetch_add(1, Ordering::AcqRel);
         self.set_run(false);
         let mut engine = lock(&self.engine);
+        let began = Instant::now();
         // The launcher may have raised the word between the two lines above.
         self.set_run(false);
         let drained = engine.drained(self);
@@ -263,6 +315,7 @@ impl Shared {
         if self.failed.get().is_none() {
             self.set_run(true);
         }
+        engine.paused = Pause { took: began.elapsed(), beat: self.first_beat(), resumed: None };
         drop(engine);
         self.pausing.fetch_sub(1, Ordering::AcqRel);
         self.wake_launcher();

@@ -86,7 +86,7 @@ impl Launcher {
         self.shared.retire_dependents();
         if self.shared.failed.get().is_none() {
             // The host owns every slot once the dispatches have left.
-            let drained = self.shared.quiesced(|_| self.shared.cancel_all(Outcome::CANCELLED));
+            let drained = self.shared.quiesced_at_once(|_| self.shared.cancel_all(Outcome::CANCELLED));
             if let Err(e) = drained {
                 self.shared.fail(e);
             }
@@ -116,7 +116,7 @@ impl Launcher {
     fn live(&mut self, outstanding: u64) -> Result<(), RuntimeError> {
         if outstanding == 0 && (!self.running || self.last_work.elapsed() >= self.linger) {
             if std::mem::take(&mut self.running) {
-                self.shared.quiesced(|_| ())?;
+                self.shared.quiesced_at_once(|_| ())?;
                 return Ok(());
             }
             self.rest();
