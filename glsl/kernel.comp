@@ -298,11 +298,14 @@ void finish_draining() {
 
 void main() {
     uint beat = HEARTBEAT_WORDS * (gl_WorkGroupID.x % MAX_WORKERS);
-    if (gl_SubgroupInvocationID == 0) store_relaxed_completion(beat, completion[beat] + 1);
+    uint beats = subgroupBroadcastFirst(completion[beat]);
+    if (gl_SubgroupInvocationID == 0) store_relaxed_completion(beat, beats + 1);
     budget = push.loop_budget;
     collected = 0;
     if (WITH_IO) io_seen = io_answered();
-    kinds_before = 0;
+    // Each worker begins with another kind: where a slot that goes on takes all of a budget, no other kind had its turn
+    // if they all began with the same.
+    kinds_before = beats % 3 * 0x155;
     served = PRIORITY_NORMAL;
     seek_from = 0;
 #ifdef WITH_TENANTS

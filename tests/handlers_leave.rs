@@ -270,10 +270,10 @@ fn handlers_that_wait_are_cancelled_and_swapped() {
             &["chase", "digest"],
         );
         let kernels = [kernel(&["chase", "digest", "gcd"]), kernel(&["gcd"]), kernel(&["digest", "chase"])];
-        for round in 0..6 {
+        for round in 0..3 {
             let jobs: Vec<_> = (0..150u32)
                 .map(|n| match n % 5 {
-                    0 => rig.digest(8192 + 4096 * n, 4096, 80_000, 40),
+                    0 => rig.digest(8192 + 4096 * n, 4096, 80_000, 8),
                     _ => rig.chase(4 * n, 4 * n, 50),
                 })
                 .map(|slot| rig.runtime.submit(&slot).expect("taken"))
@@ -283,7 +283,7 @@ fn handlers_that_wait_are_cancelled_and_swapped() {
             unsafe { rig.runtime.swap_kernel(&kernels[round % 3]) }.expect("another kernel");
             for (n, job) in jobs.iter().enumerate() {
                 let ended = end(job);
-                let done = if n % 5 == 0 { rig.digested(80_000, 40) } else { rig.chased(4 * n as u32, 50) };
+                let done = if n % 5 == 0 { rig.digested(80_000, 8) } else { rig.chased(4 * n as u32, 50) };
                 let may = [done, fault(FaultCode::Cancelled, 0), fault(FaultCode::UnknownOpcode, 0)];
                 assert!(may.contains(&ended), "{mode}, round {round}, {n}: {ended:?}");
                 assert!(n % 3 == 0 || ended != may[1], "{mode}, round {round}, {n}: nobody cancelled it");
@@ -376,9 +376,12 @@ fn a_family_ends_together_in_another_kernel() {
         let table = runtime.table(&words).expect("a table");
         let totals = METRICS_BASE as usize + TOTAL as usize;
         // Long ones, more than there are slots for, so that it has to be called again.
-        let args = [200, TOTAL, table.handle(), 0, 0, 0, 200_000, 200];
+        let args = [200, TOTAL, table.handle(), 0, 0, 0, 200_000, 60];
         let job = runtime.submit(&slot(SPREAD, &args)).expect("taken");
-        while mode == Mode::Live && runtime.control().expect("a readback")[totals] == 0 {}
+        // Readbacks without a pause between them leave it time to get on.
+        while mode == Mode::Live && runtime.control().expect("a readback")[totals] == 0 {
+            assert!(job.try_wait().is_none(), "it has ended early");
+        }
         // SAFETY: it keeps to glsl/handler.glsl.
         unsafe { runtime.swap_kernel(&kernel(&["total"])) }.expect("another kernel");
         let ended = end(&job);
