@@ -25,6 +25,15 @@ uvec4 turn_at(uvec2 address, uint i) {
     return Turns(address).at[i];
 }
 
+// Adds turn `i`, if it lies below `end`, but for its word that was added when its line was touched.
+void add_turn(uvec2 address, uint i, uint end, inout uvec4 sum) {
+    if (i < end) {
+        uvec4 turn = turn_at(address, i);
+        if (i % TURNS_OF_LINE == 0) turn.x = 0;
+        sum += turn;
+    }
+}
+
 // How far a sum has come: turns summed, turns whose lines were touched, and the lane's part.
 struct Sum {
     uint first;
@@ -54,13 +63,13 @@ uint sum_turns(uvec2 address, uint whole, inout Sum s, bool gives_way, uint slot
         touched = end;
         end = touched < whole ? touched - TOUCHED_TURNS : whole;
         while (first < end) {
+            // Several in a turn of the loop: what a turn costs by itself is as much as two of them.
             uint i = first + gl_SubgroupInvocationID;
-            if (i < end) {
-                uvec4 turn = turn_at(address, i);
-                if (i % TURNS_OF_LINE == 0) turn.x = 0;
-                sum += turn;
-            }
-            first += gl_SubgroupSize;
+            add_turn(address, i, end, sum);
+            add_turn(address, i + gl_SubgroupSize, end, sum);
+            add_turn(address, i + 2 * gl_SubgroupSize, end, sum);
+            add_turn(address, i + 3 * gl_SubgroupSize, end, sum);
+            first += 4 * gl_SubgroupSize;
             charge(1);
         }
         first = end;
