@@ -52,17 +52,25 @@ impl Flight {
         Self { transfer, bytes: 0, error, ended: false, asked: None, buffered: false, tries: 0 }
     }
 
+    fn left(&self) -> usize {
+        self.transfer.span.len() - self.bytes
+    }
+
+    /// Whether no piece comes any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.left() == 0 || self.ended || self.error.is_some()
+    }
+
     /// The next piece, of the file that it was made for; `None` when the transfer has ended.
     pub(super) fn next(&mut self, opened: &Opened) -> Option<Piece> {
-        let left = self.transfer.span.len() - self.bytes;
-        if left == 0 || self.ended || self.error.is_some() {
+        if self.is_over() {
             return None;
         }
         let mut piece = Piece {
             direct: false,
             offset: self.transfer.offset + self.bytes as u64,
             memory: self.transfer.span.as_ptr().wrapping_add(self.bytes),
-            len: left,
+            len: self.left(),
         };
         if let Some((head, middle)) = self.direct_part(&piece, opened) {
             piece.direct = head == 0;

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use io_uring::{opcode, squeue, types};
+use io_uring::{opcode, types};
 use rustix::io::Errno;
 
 use super::files::{Files, Opened};
@@ -57,6 +57,23 @@ struct Known {
     no_polling: bool,
 }
 
+/// A piece for a ring's queue. A macro, since the two kinds of descriptor are two types with a private trait.
+macro_rules! entry {
+    ($direction:expr, $file:expr, $piece:expr, $buffer:expr) => {{
+        let Piece { memory, offset, len, .. } = $piece;
+        match ($direction, $buffer) {
+            (Direction::Read, Some(buffer)) => {
+                opcode::ReadFixed::new($file, memory, len as u32, buffer).offset(offset).build()
+            }
+            (Direction::Read, None) => opcode::Read::new($file, memory, len as u32).offset(offset).build(),
+            (Direction::Write, Some(buffer)) => {
+                opcode::WriteFixed::new($file, memory, len as u32, buffer).offset(offset).build()
+            }
+            (Direction::Write, None) => opcode::Write::new($file, memory, len as u32).offset(offset).build(),
+        }
+    }};
+}
+
 impl Uring {
     pub(super) fn new(options: &TransferOptions, arenas: &[Arc<Arena>]) -> io::Result<Self> {
         let mut description = Description { name: "io_uring", notes: Vec::new() };
@@ -94,24 +111,34 @@ impl Uring {
         let Some(flight) = &mut self.flights[number as usize] else { return true };
         let file = flight.transfer.file;
         // Files stay until the last flight of theirs has ended.
-        let Some(piece) = self.files.opened(file).and_then(|opened| flight.next(opened)) else {
+        let next = self.files.opened(file).and_then(|opened| Some((flight.next(opened)?, opened)));
+        let Some((piece, opened)) = next else {
             self.land(number);
             return true;
         };
         let known = self.known[file.0 as usize];
-        let lane = match self.polled {
-            Some(_) if piece.direct && !known.no_polling => Lane::Polled,
-            _ => Lane::Plain,
+        let (lane, ring) = match &mut self.polled {
+            Some(polled) if piece.direct && !known.no_polling => (Lane::Polled, polled),
+            _ => (Lane::Plain, &mut self.plain),
         };
         self.lanes[number as usize] = lane;
-        let entry = self.entry(number, &piece, lane, known);
-        let ring = match (&mut self.polled, lane) {
-            (Some(polled), Lane::Polled) => polled,
-            _ => &mut self.plain,
+        let (fixed_file, place) = match (lane, piece.direct) {
+            (Lane::Polled, _) => (known.polled, 2 * file.0 + 1),
+            (Lane::Plain, true) => (known.direct, 2 * file.0 + 1),
+            (Lane::Plain, false) => (known.buffered, 2 * file.0),
+        };
+        let arena = flight.transfer.span.arena();
+        let buffer = self.arenas.iter().position(|known| ring.fixed_buffers && Arc::ptr_eq(known, arena));
+        let buffer = buffer.map(|buffer| buffer as u16);
+        let direction = flight.transfer.direction;
+        let entry = if fixed_file {
+            entry!(direction, types::Fixed(place), piece, buffer)
+        } else {
+            entry!(direction, types::Fd(opened.of(piece.direct).as_raw_fd()), piece, buffer)
         };
         // SAFETY: the flight keeps the arena mapped. It stays in `self.flights`, and its file in `self.files`, until its
         // completion is taken; `drop` waits for that, and forgets the memory where it cannot.
-        if entry.is_some_and(|entry| unsafe { ring.push(&entry) }) {
+        if unsafe { ring.push(&entry.user_data(number.into())) } {
             return true;
         }
         self.free.push(number);
@@ -119,44 +146,6 @@ impl Uring {
             self.backlog.push_front(flight);
         }
         false
-    }
-
-    fn entry(&self, number: u32, piece: &Piece, lane: Lane, known: Known) -> Option<squeue::Entry> {
-        let Transfer { file, direction, span, .. } = &self.flights[number as usize].as_ref()?.transfer;
-        let id = file.0;
-        let (fixed_file, place) = match (lane, piece.direct) {
-            (Lane::Polled, _) => (known.polled, 2 * id + 1),
-            (Lane::Plain, true) => (known.direct, 2 * id + 1),
-            (Lane::Plain, false) => (known.buffered, 2 * id),
-        };
-        let fixed_buffers = match (&self.polled, lane) {
-            (Some(polled), Lane::Polled) => polled.fixed_buffers,
-            _ => self.plain.fixed_buffers,
-        };
-        let buffer = self.arenas.iter().position(|known| fixed_buffers && Arc::ptr_eq(known, span.arena()));
-        let buffer = buffer.map(|buffer| buffer as u16);
-        let (memory, len, offset) = (piece.memory, piece.len as u32, piece.offset);
-        // A macro, since the two kinds of descriptor are two types.
-        macro_rules! build {
-            ($file:expr) => {
-                match (direction, buffer) {
-                    (Direction::Read, Some(buffer)) => {
-                        opcode::ReadFixed::new($file, memory, len, buffer).offset(offset).build()
-                    }
-                    (Direction::Read, None) => opcode::Read::new($file, memory, len).offset(offset).build(),
-                    (Direction::Write, Some(buffer)) => {
-                        opcode::WriteFixed::new($file, memory, len, buffer).offset(offset).build()
-                    }
-                    (Direction::Write, None) => opcode::Write::new($file, memory, len).offset(offset).build(),
-                }
-            };
-        }
-        let entry = if fixed_file {
-            build!(types::Fixed(place))
-        } else {
-            build!(types::Fd(self.files.opened(*file)?.of(piece.direct).as_raw_fd()))
-        };
-        Some(entry.user_data(number.into()))
     }
 
     /// Enters a file into the tables with its second transfer. Most files are read once, and entering
@@ -234,7 +223,11 @@ impl Uring {
                 }
                 result => flight.answer(result),
             }
-            self.go_on(number as u32);
+            if flight.is_over() {
+                self.land(number as u32);
+            } else {
+                self.go_on(number as u32);
+            }
         }
         self.taken = taken;
         self.launch_backlog();
@@ -300,8 +293,11 @@ impl TransferEngine for Uring {
     fn poll(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
         self.launch_backlog();
         self.tell()?;
-        self.take();
+        // Most answers come from here: into the caller's list at once.
         done.append(&mut self.ready);
+        std::mem::swap(done, &mut self.ready);
+        self.take();
+        std::mem::swap(done, &mut self.ready);
         // What followed from the answers is told as well.
         self.tell()
     }
