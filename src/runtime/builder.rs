@@ -340,6 +340,7 @@ impl RuntimeBuilder {
             mode: AtomicCell::new(mode),
             engine: Mutex::new(engine),
             pausing: AtomicU32::new(0),
+            paused: Mutex::default(),
             requests: Mutex::new(Requests::default()),
             wake: Condvar::new(),
             failed: OnceLock::new(),

@@ -38,7 +38,7 @@ const CPU_LOOP_BUDGET: u32 = 1_000_000;
 const PUSH_WORDS: usize = 10;
 
 /// What workers get between two pauses, at most, and how long a pause waits for the first of them to come.
-const MOST_OWED: Duration = Duration::from_millis(5);
+const MOST_OWED: Duration = Duration::from_millis(1);
 const MOST_WAIT: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
@@ -53,14 +53,12 @@ pub(crate) struct Engine {
     barren: Option<Instant>,
     /// What the last dispatch of epoch mode could find at least: entries published, requests answered.
     seen: Option<(u32, u32)>,
-    /// The last pause.
-    paused: Pause,
     patience: Duration,
 }
 
-/// What a moment without a dispatch in flight costs those whose slots are on their way.
+/// A moment without a dispatch in flight: what it has cost those whose slots are on their way.
 #[derive(Default)]
-struct Pause {
+pub(crate) struct Pause {
     took: Duration,
     /// The first worker's heartbeat when it ended.
     beat: u32,
@@ -164,7 +162,6 @@ impl Engine {
             submitted: 0,
             barren: None,
             seen: None,
-            paused: Pause::default(),
             patience,
         })
     }
@@ -286,13 +283,18 @@ impl Shared {
     pub fn quiesced<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> Result<T, RuntimeError> {
         let began = Instant::now();
         while self.due() > 0 && !self.awaits_storage() && began.elapsed() < MOST_WAIT {
-            let owed = lock(&self.engine).paused.owes(self);
+            let owed = lock(&self.paused).owes(self);
             if owed.is_zero() {
                 break;
             }
             std::thread::sleep(owed.min(LOOK_AGAIN));
         }
-        self.quiesced_at_once(work)
+        let began = Instant::now();
+        self.quiesced_at_once(|engine| {
+            let result = work(engine);
+            *lock(&self.paused) = Pause { took: began.elapsed(), beat: self.first_beat(), resumed: None };
+            result
+        })
     }
 
     /// The same whether or not workers had their time.
@@ -303,7 +305,6 @@ impl Shared {
         self.pausing.fetch_add(1, Ordering::AcqRel);
         self.set_run(false);
         let mut engine = lock(&self.engine);
-        let began = Instant::now();
         // The launcher may have raised the word between the two lines above.
         self.set_run(false);
         let drained = engine.drained(self);
@@ -315,7 +316,6 @@ impl Shared {
         if self.failed.get().is_none() {
             self.set_run(true);
         }
-        engine.paused = Pause { took: began.elapsed(), beat: self.first_beat(), resumed: None };
         drop(engine);
         self.pausing.fetch_sub(1, Ordering::AcqRel);
         self.wake_launcher();

@@ -9,7 +9,7 @@ use crossbeam_utils::atomic::AtomicCell;
 use super::backoff::Backoff;
 use super::batch::BatchValues;
 use super::buffers::Buffers;
-use super::engine::Engine;
+use super::engine::{Engine, Pause};
 use super::error::RuntimeError;
 use super::inbox::Inboxes;
 use super::job::JobState;
@@ -123,6 +123,8 @@ pub(crate) struct Shared {
     pub engine: Mutex<Engine>,
     /// Threads that want the device quiet: the launcher arms nothing meanwhile.
     pub pausing: AtomicU32,
+    /// The last of these moments that was not the launcher's.
+    pub paused: Mutex<Pause>,
     pub requests: Mutex<Requests>,
     pub wake: Condvar,
     pub failed: OnceLock<RuntimeError>,
