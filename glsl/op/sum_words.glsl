@@ -63,7 +63,7 @@ uint sum_turns(uvec2 address, uint whole, inout Sum s, bool gives_way, uint slot
         touched = end;
         end = touched < whole ? touched - TOUCHED_TURNS : whole;
         while (first < end) {
-            // Several in a turn of the loop: what a turn costs by itself is as much as two of them.
+            // Several in a turn of the loop, which costs something by itself.
             uint i = first + gl_SubgroupInvocationID;
             add_turn(address, i, end, sum);
             add_turn(address, i + gl_SubgroupSize, end, sum);
