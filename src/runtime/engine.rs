@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::buffers::Buffers;
 use super::error::RuntimeError;
 use super::layout::Layout;
+use super::mode::Mode;
 use super::shared::{Shared, lock};
 use crate::kernel::Linked;
 use crate::protocol::abi::live::{FLAG_DRAIN, FLAG_STORAGE};
@@ -282,7 +283,9 @@ impl Shared {
     /// The failures of the device.
     pub fn quiesced<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> Result<T, RuntimeError> {
         let began = Instant::now();
-        while self.due() > 0 && !self.awaits_storage() && began.elapsed() < MOST_WAIT {
+        // In epoch mode no worker may come before storage has answered.
+        let may_come = || self.mode.load() == Mode::Live || !self.awaits_storage();
+        while self.due() > 0 && may_come() && began.elapsed() < MOST_WAIT {
             let owed = lock(&self.paused).owes(self);
             if owed.is_zero() {
                 break;
