@@ -11,41 +11,77 @@
 const uint TURNS_OF_LINE = 4;
 const uint TOUCHED_TURNS = 256;
 
+// Turns that a lane sums in one of the loop's, which costs something by itself.
+const uint TURNS_AT_ONCE = 4;
+
 // The same memory in words of 64 bits, of which CPU drivers load as many at once as of 32. It is aligned to 8.
 layout(buffer_reference, std430, buffer_reference_align = 8) nonprivate readonly buffer Longs { u64vec2 at[]; };
 
-// Turn `i` behind an address.
-uvec4 turn_at(uvec2 address, uint i) {
-    if (WITH_INT64) {
-        if ((address.x & 7) == 0) {
-            u64vec2 halves = Longs(address).at[i];
-            return uvec4(unpackUint2x32(halves.x), unpackUint2x32(halves.y));
-        }
-    }
-    return Turns(address).at[i];
+// Words in front of the first turn, so that turns are aligned to 8 where they are loaded in words of 64 bits.
+uint words_before(uvec2 address, uint bytes) { return WITH_INT64 && (address.x & 4) != 0 && bytes >= 4 ? 1 : 0; }
+
+// Turn `i` of the lane's, less the bits of its first word that are not in `kept`: as sums of which the low halves are
+// sums of words.
+void add_longs(Longs mine, uint i, uint64_t kept, inout uint64_t all, inout uint64_t high) {
+    u64vec2 turn = mine.at[i * gl_SubgroupSize];
+    turn.x &= kept;
+    all += turn.x + turn.y;
+    high += (turn.x >> 32) + (turn.y >> 32);
 }
 
-// Adds turn `i`, if it lies below `end`, but for its word that was added when its line was touched.
-void add_turn(uvec2 address, uint i, uint end, inout uvec4 sum) {
-    if (i < end) {
-        uvec4 turn = turn_at(address, i);
-        if (i % TURNS_OF_LINE == 0) turn.x = 0;
-        sum += turn;
+void add_words(Turns mine, uint i, uint kept, inout uvec4 sum) {
+    uvec4 turn = mine.at[i * gl_SubgroupSize];
+    turn.x &= kept;
+    sum += turn;
+}
+
+// The lane's part of `groups` times TURNS_AT_ONCE turns of each lane, from an address on that begins a line, but for
+// the words that were added when their lines were touched. No turn is tested by itself, and no word is taken out of 64
+// bits: lavapipe, which loads lane by lane, would take longer for that than for the loads.
+uint sum_groups(uvec2 address, uint groups) {
+    uvec2 mine = address_plus(address, RANGE_TURN_BYTES * gl_SubgroupInvocationID);
+    // In subgroups of a line's turns or more, the same lanes have the first turn of a line each time.
+    bool begins = gl_SubgroupInvocationID % TURNS_OF_LINE == 0;
+    if (WITH_INT64) {
+        Longs longs = Longs(mine);
+        uint64_t kept = begins ? 0xFFFFFFFF00000000UL : 0xFFFFFFFFFFFFFFFFUL;
+        uint64_t all = 0;
+        uint64_t high = 0;
+        for (uint i = 0; i < groups * TURNS_AT_ONCE; i += TURNS_AT_ONCE) {
+            add_longs(longs, i, kept, all, high);
+            add_longs(longs, i + 1, kept, all, high);
+            add_longs(longs, i + 2, kept, all, high);
+            add_longs(longs, i + 3, kept, all, high);
+            charge(1);
+        }
+        return uint(all) + uint(high);
     }
+    Turns turns = Turns(mine);
+    uint kept = begins ? 0 : 0xFFFFFFFF;
+    uvec4 sum = uvec4(0);
+    for (uint i = 0; i < groups * TURNS_AT_ONCE; i += TURNS_AT_ONCE) {
+        add_words(turns, i, kept, sum);
+        add_words(turns, i + 1, kept, sum);
+        add_words(turns, i + 2, kept, sum);
+        add_words(turns, i + 3, kept, sum);
+        charge(1);
+    }
+    return sum.x + sum.y + sum.z + sum.w;
 }
 
 // How far a sum has come: turns summed, turns whose lines were touched, and the lane's part.
 struct Sum {
     uint first;
     uint touched;
-    uvec4 parts;
+    uint part;
 };
 
 // Goes on with a sum of `whole` turns. With `gives_way`, the slot may give way after each block.
 uint sum_turns(uvec2 address, uint whole, inout Sum s, bool gives_way, uint slot, out uint area) {
     // Each reference from the address: SwiftShader dies of a cast between two.
     Words words = Words(address);
-    uvec4 sum = s.parts;
+    Turns turns = Turns(address);
+    uint sum = s.part;
     // One word of each cache line is read ahead, a line a lane: what another core or storage has written comes in side
     // by side then, while the block before is summed. Those words are left out below.
     uint touched = s.touched;
@@ -56,52 +92,56 @@ uint sum_turns(uvec2 address, uint whole, inout Sum s, bool gives_way, uint slot
         uint end = min(touched + TOUCHED_TURNS, whole);
         while (touched < end) {
             uint i = touched + TURNS_OF_LINE * gl_SubgroupInvocationID;
-            if (i < end) sum.x += words.at[4 * i];
+            if (i < end) sum += words.at[4 * i];
             touched += TURNS_OF_LINE * gl_SubgroupSize;
             charge(1);
         }
         touched = end;
         end = touched < whole ? touched - TOUCHED_TURNS : whole;
+        uint groups = gl_SubgroupSize < TURNS_OF_LINE ? 0 : (end - first) / (TURNS_AT_ONCE * gl_SubgroupSize);
+        sum += sum_groups(address_plus(address, RANGE_TURN_BYTES * first), groups);
+        first += groups * TURNS_AT_ONCE * gl_SubgroupSize;
         while (first < end) {
-            // Several in a turn of the loop, which costs something by itself.
             uint i = first + gl_SubgroupInvocationID;
-            add_turn(address, i, end, sum);
-            add_turn(address, i + gl_SubgroupSize, end, sum);
-            add_turn(address, i + 2 * gl_SubgroupSize, end, sum);
-            add_turn(address, i + 3 * gl_SubgroupSize, end, sum);
-            first += 4 * gl_SubgroupSize;
+            if (i < end) {
+                uvec4 turn = turns.at[i];
+                if (i % TURNS_OF_LINE == 0) turn.x = 0;
+                sum += turn.x + turn.y + turn.z + turn.w;
+            }
+            first += gl_SubgroupSize;
             charge(1);
         }
         first = end;
         if (gives_way && first < whole) next = after_step(slot, area);
-        charge(3); // with the last looks of the loops inside
+        charge(4); // with the last looks of the loops inside
     }
     s = Sum(first, touched, sum);
     return next;
 }
 
-// The sum of all lanes' parts, and of the up to three words behind the last turn.
-uint sum_ends(uvec2 address, uint bytes, Sum s) {
+// The sum of the lanes' parts, and of what lies in `bytes` bytes before and behind the turns.
+uint sum_ends(uvec2 address, uint bytes, uint before, uint whole, uint part) {
     Words words = Words(address);
-    uvec4 sum = s.parts;
-    uint whole = bytes / RANGE_TURN_BYTES;
     // Up to three words behind the last turn, for one lane: there may be no more.
-    uint word = 4 * whole;
+    uint word = before + 4 * whole;
     uint left = bytes / 4 - word;
     if (gl_SubgroupInvocationID == 0) {
-        if (left > 0) sum.x += words.at[word];
-        if (left > 1) sum.y += words.at[word + 1];
-        if (left > 2) sum.z += words.at[word + 2];
+        if (before != 0) part += words.at[0];
+        if (left > 0) part += words.at[word];
+        if (left > 1) part += words.at[word + 1];
+        if (left > 2) part += words.at[word + 2];
     }
-    return subgroupAdd(sum.x + sum.y + sum.z + sum.w);
+    return subgroupAdd(part);
 }
 
 // The sum of the whole words in `bytes` bytes from an address on.
 uint sum_range(uvec2 address, uint bytes) {
-    Sum s = Sum(0, 0, uvec4(0));
+    uint before = words_before(address, bytes);
+    uint whole = (bytes - 4 * before) / RANGE_TURN_BYTES;
+    Sum s = Sum(0, 0, 0);
     uint area;
-    sum_turns(address, bytes / RANGE_TURN_BYTES, s, false, 0, area);
-    return sum_ends(address, bytes, s);
+    sum_turns(address_plus(address, 4 * before), whole, s, false, 0, area);
+    return sum_ends(address, bytes, before, whole, s.part);
 }
 
 Outcome op_sum_words(uint slot, bool again) {
@@ -113,24 +153,26 @@ Outcome op_sum_words(uint slot, bool again) {
     if ((offset & 3) != 0 || offset > bytes_of(source)) return bad_operand(1);
     if ((bytes & 3) != 0 || exceeds(source, offset, bytes)) return bad_operand(2);
     uvec2 address = address_plus(source.xy, offset);
-    Sum s = Sum(0, 0, uvec4(0));
+    uint before = words_before(address, bytes);
+    uint whole = (bytes - 4 * before) / RANGE_TURN_BYTES;
+    Sum s = Sum(0, 0, 0);
     uint area;
     if (again) {
         area = area_of(slot);
         s.first = subgroupBroadcastFirst(state[saved_by_all(area, 0)]);
         s.touched = subgroupBroadcastFirst(state[saved_by_all(area, 1)]);
-        s.parts = uvec4(state[saved_by_lane(area, 0)], 0, 0, 0);
+        s.part = state[saved_by_lane(area, 0)];
         give_area_back(area);
     }
-    uint next = sum_turns(address, bytes / RANGE_TURN_BYTES, s, true, slot, area);
+    uint next = sum_turns(address_plus(address, 4 * before), whole, s, true, slot, area);
     if (next == GIVE_WAY) {
         if (gl_SubgroupInvocationID == 0) {
             state[saved_by_all(area, 0)] = s.first;
             state[saved_by_all(area, 1)] = s.touched;
         }
-        state[saved_by_lane(area, 0)] = s.parts.x + s.parts.y + s.parts.z + s.parts.w;
+        state[saved_by_lane(area, 0)] = s.part;
     }
-    return next == GO_ON ? done(sum_ends(address, bytes, s)) : left_after(next);
+    return next == GO_ON ? done(sum_ends(address, bytes, before, whole, s.part)) : left_after(next);
 }
 
 #endif
