@@ -64,9 +64,17 @@ pub(crate) struct Entry {
 
 /// A slot whose request was answered, on its way into a queue once more.
 pub(crate) struct Resumed {
-    pub slot: u32,
+    slot: u32,
     /// Fault and detail or 0, and bytes.
-    pub answer: [u32; IO_ANSWER_WORDS as usize],
+    answer: [u32; IO_ANSWER_WORDS as usize],
+    /// Tenant, level and position of its entry, once it has one.
+    queued: (u32, usize, u32),
+}
+
+impl Resumed {
+    pub fn new(slot: u32, answer: [u32; IO_ANSWER_WORDS as usize]) -> Self {
+        Self { slot, answer, queued: (0, 0, 0) }
+    }
 }
 
 /// What a caller wants when no slot is free.
@@ -333,27 +341,32 @@ impl Shared {
 
     /// Publishes slots again that the device asked something for, with their answers. They were counted when they were
     /// published first, and each is in a queue once at most, so there is room.
-    pub fn publish_resumed(&self, all: &[Resumed]) {
+    pub fn publish_resumed(&self, all: &mut [Resumed]) {
         let mut submission = self.submission();
-        for Resumed { slot, answer } in all {
+        for Resumed { slot, answer, queued } in &mut *all {
             let at = self.layout.io_answer(*slot);
             let words = &self.buffers.submission_words()[at..][..answer.len()];
             words.iter().zip(answer).for_each(|(word, value)| word.store(*value, Ordering::Relaxed));
-        }
-        self.buffers.publish_fence();
-        for Resumed { slot, .. } in all {
             let owner = &self.owners[*slot as usize];
-            let batch = owner.batch.load(Ordering::Relaxed);
             let level = owner.level.load(Ordering::Relaxed) as usize % LEVELS;
             let tenant = owner.tenant.load(Ordering::Relaxed);
-            let position = submission.next(tenant, level);
+            *queued = (tenant, level, submission.next(tenant, level));
+        }
+        self.buffers.publish_fence();
+        // The first of each queue comes last. Workers that poll for it would take the line away from this thread after
+        // each entry, and claim the slots one by one.
+        for Resumed { slot, queued: (tenant, level, position), .. } in all.iter().rev() {
+            let owner = &self.owners[*slot as usize];
+            let batch = owner.batch.load(Ordering::Relaxed);
             let wide = owner.wide.load(Ordering::Relaxed);
-            let words = live::encode_resumed(position, self.layout.queue_shift(tenant), *slot, wide, batch);
-            self.store_entry(tenant, level, position, words);
-            if self.layout.tenants > 1 {
+            let words = live::encode_resumed(*position, self.layout.queue_shift(*tenant), *slot, wide, batch);
+            self.store_entry(*tenant, *level, *position, words);
+        }
+        if self.layout.tenants > 1 {
+            for Resumed { queued: (tenant, level, _), .. } in &*all {
                 let mut counts = [0; LEVELS];
-                counts[level] = 1;
-                self.announce(&mut submission, tenant, &counts);
+                counts[*level] = 1;
+                self.announce(&mut submission, *tenant, &counts);
             }
         }
         self.buffers.flush_entries();

@@ -41,6 +41,15 @@ impl Numbers {
         self.first + self.asked.len() as u64 - 1
     }
 
+    /// One that asks at once. Most find none before them that has not.
+    fn next_asked(&mut self) -> u64 {
+        if !self.asked.is_empty() {
+            return self.next(true);
+        }
+        self.first += 1;
+        self.first - 1
+    }
+
     fn has_asked(&mut self, number: u64) {
         if let Some(asked) = self.asked.get_mut(number.wrapping_sub(self.first) as usize) {
             *asked = true;
@@ -97,11 +106,7 @@ impl Order {
                 numbers.has_asked(number);
                 (tenant, number)
             }
-            None => {
-                let number = numbers.next(true);
-                numbers.advance();
-                (tenant, number)
-            }
+            None => (tenant, numbers.next_asked()),
         }
     }
 

@@ -370,7 +370,7 @@ impl Service<'_> {
     /// A slot goes on: it is published with the others of this turn. Its answer is not written yet, since its line is
     /// in the device's cache, and every read-modify-write of this turn would wait for that (each `Arc` has one).
     fn resume(&mut self, slot: u32, fault: u32, bytes: u32) {
-        self.state.resumed.push(Resumed { slot, answer: [fault, bytes] });
+        self.state.resumed.push(Resumed::new(slot, [fault, bytes]));
     }
 
     fn count_answer(&mut self) {
@@ -384,7 +384,7 @@ impl Service<'_> {
         {
             return;
         }
-        self.shared.publish_resumed(&self.state.resumed);
+        self.shared.publish_resumed(&mut self.state.resumed);
         self.state.resumed.clear();
         let word = &self.shared.buffers.submission_words()[COMMAND_IO_ANSWERED as usize];
         word.store(self.state.answered, Ordering::Release);
