@@ -23,7 +23,7 @@ mod ring;
 #[cfg(target_os = "linux")]
 mod uring;
 
-// io_uring registers at most 1 GiB as one buffer: an arena is one.
+// io_uring registers at most 1 GiB as one buffer: an arena is one. A span counts in 32 bits.
 const _: () = assert!(MAX_ARENA_BYTES <= 1 << 30);
 
 /// A file registered with an engine. It means nothing to another engine, and after
@@ -50,13 +50,16 @@ pub enum Direction {
 #[derive(Clone, Debug)]
 pub struct Span {
     arena: Arc<Arena>,
-    range: Range<usize>,
+    /// Both in bytes, and the end within the arena.
+    start: u32,
+    len: u32,
 }
 
 impl Span {
     /// Bytes `range` of the arena; `None` where that is not within it.
     pub fn new(arena: Arc<Arena>, range: Range<usize>) -> Option<Self> {
-        (range.start <= range.end && range.end <= arena.len()).then_some(Self { arena, range })
+        let within = range.start <= range.end && range.end <= arena.len();
+        within.then_some(Self { arena, start: range.start as u32, len: range.len() as u32 })
     }
 
     /// Another range of the same arena; `None` where that is not within it.
@@ -71,22 +74,22 @@ impl Span {
 
     /// In bytes from the start of the arena, and within it.
     pub fn range(&self) -> Range<usize> {
-        self.range.clone()
+        self.start as usize..self.start as usize + self.len as usize
     }
 
     /// Bytes.
     pub fn len(&self) -> usize {
-        self.range.len()
+        self.len as usize
     }
 
     /// Whether there is nothing to move.
     pub fn is_empty(&self) -> bool {
-        self.range.is_empty()
+        self.len == 0
     }
 
     /// Where it begins in memory.
     fn as_ptr(&self) -> *mut u8 {
-        self.arena.as_ptr().wrapping_add(self.range.start)
+        self.arena.as_ptr().wrapping_add(self.start as usize)
     }
 }
 

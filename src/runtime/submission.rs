@@ -68,7 +68,7 @@ pub(crate) struct Resumed {
     /// Fault and detail or 0, and bytes.
     answer: [u32; IO_ANSWER_WORDS as usize],
     /// Tenant, level and position of its entry, once it has one.
-    queued: (u32, usize, u32),
+    queued: (u32, u32, u32),
 }
 
 impl Resumed {
@@ -348,9 +348,9 @@ impl Shared {
             let words = &self.buffers.submission_words()[at..][..answer.len()];
             words.iter().zip(answer).for_each(|(word, value)| word.store(*value, Ordering::Relaxed));
             let owner = &self.owners[*slot as usize];
-            let level = owner.level.load(Ordering::Relaxed) as usize % LEVELS;
+            let level = owner.level.load(Ordering::Relaxed) % LEVELS as u32;
             let tenant = owner.tenant.load(Ordering::Relaxed);
-            *queued = (tenant, level, submission.next(tenant, level));
+            *queued = (tenant, level, submission.next(tenant, level as usize));
         }
         self.buffers.publish_fence();
         // The first of each queue comes last. Workers that poll for it would take the line away from this thread after
@@ -360,12 +360,12 @@ impl Shared {
             let batch = owner.batch.load(Ordering::Relaxed);
             let wide = owner.wide.load(Ordering::Relaxed);
             let words = live::encode_resumed(*position, self.layout.queue_shift(*tenant), *slot, wide, batch);
-            self.store_entry(*tenant, *level, *position, words);
+            self.store_entry(*tenant, *level as usize, *position, words);
         }
         if self.layout.tenants > 1 {
             for Resumed { queued: (tenant, level, _), .. } in &*all {
                 let mut counts = [0; LEVELS];
-                counts[*level] = 1;
+                counts[*level as usize] = 1;
                 self.announce(&mut submission, *tenant, &counts);
             }
         }

@@ -9,7 +9,7 @@ use super::files::Opened;
 use super::{Direction, Done, Transfer};
 
 /// How often a transfer is tried again that the system has no room for at the moment.
-const MOST_TRIES: u32 = 64;
+const MOST_TRIES: u8 = 64;
 
 /// What is asked of the system at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,21 +26,26 @@ pub(super) struct Piece {
 // memory, which may be used from any thread.
 unsafe impl Send for Piece {}
 
-/// A transfer and how far it is.
+/// A transfer and how far it is. Reads out of the page cache leave nothing else in the processor's cache, so that each
+/// line of this costs.
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) transfer: Transfer,
-    bytes: usize,
-    error: Option<io::Error>,
-    /// The file has ended.
-    ended: bool,
-    /// Of what the system is busy with: whether it goes past the page cache, and how many bytes it is.
-    asked: Option<(bool, usize)>,
+    bytes: u32,
+    /// Bytes that the system is busy with; 0 for none, since no piece is empty.
+    asked: u32,
+    error: Option<Errno>,
+    tries: u8,
+    /// What the system is busy with goes past the page cache.
+    direct: bool,
     /// A direct piece came back short or refused: the rest goes through the page cache, which knows
     /// about ends of files that are no multiple of a block.
     buffered: bool,
-    tries: u32,
+    /// The file has ended.
+    ended: bool,
 }
+
+const _: () = assert!(size_of::<Option<Flight>>() <= 64);
 
 impl Flight {
     pub(super) fn new(transfer: Transfer, opened: &Opened) -> Self {
@@ -48,12 +53,12 @@ impl Flight {
         // Beyond what the system counts in; the largest offset even means something else to io_uring.
         let beyond = end.is_none_or(|end| end > i64::MAX as u64).then_some(Errno::INVAL);
         let refused = opened.refuses(transfer.direction).or(beyond);
-        let error = refused.filter(|_| !transfer.span.is_empty()).map(io::Error::from);
-        Self { transfer, bytes: 0, error, ended: false, asked: None, buffered: false, tries: 0 }
+        let error = refused.filter(|_| !transfer.span.is_empty());
+        Self { transfer, bytes: 0, asked: 0, error, tries: 0, direct: false, buffered: false, ended: false }
     }
 
     fn left(&self) -> usize {
-        self.transfer.span.len() - self.bytes
+        self.transfer.span.len() - self.bytes as usize
     }
 
     /// Whether no piece comes any more.
@@ -66,17 +71,19 @@ impl Flight {
         if self.is_over() {
             return None;
         }
+        let bytes = self.bytes as usize;
         let mut piece = Piece {
             direct: false,
-            offset: self.transfer.offset + self.bytes as u64,
-            memory: self.transfer.span.as_ptr().wrapping_add(self.bytes),
+            offset: self.transfer.offset + bytes as u64,
+            memory: self.transfer.span.as_ptr().wrapping_add(bytes),
             len: self.left(),
         };
         if let Some((head, middle)) = self.direct_part(&piece, opened) {
             piece.direct = head == 0;
             piece.len = if piece.direct { middle } else { head };
         }
-        self.asked = Some((piece.direct, piece.len));
+        // Spans count in 32 bits.
+        (self.direct, self.asked) = (piece.direct, piece.len as u32);
         Some(piece)
     }
 
@@ -97,20 +104,23 @@ impl Flight {
 
     /// Takes the system's answer to the piece: bytes, or why not.
     pub(super) fn answer(&mut self, result: Result<usize, Errno>) {
-        let Some((direct, len)) = self.asked.take() else { return };
+        let (direct, asked) = (self.direct, std::mem::take(&mut self.asked));
+        if asked == 0 {
+            return;
+        }
         match result {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) if self.tries < MOST_TRIES => self.tries += 1,
             // Alignment that the file system did not tell of.
             Err(Errno::INVAL) if direct => self.buffered = true,
-            Err(error) => self.error = Some(error.into()),
+            Err(error) => self.error = Some(error),
             Ok(0) if !direct => match self.transfer.direction {
                 Direction::Read => self.ended = true,
-                Direction::Write => self.error = Some(Errno::IO.into()),
+                Direction::Write => self.error = Some(Errno::IO),
             },
             Ok(bytes) => {
-                self.bytes += bytes.min(len);
-                self.buffered |= direct && bytes < len;
+                self.bytes += asked.min(bytes.try_into().unwrap_or(asked));
+                self.buffered |= direct && bytes < asked as usize;
             }
         }
     }
@@ -122,7 +132,8 @@ impl Flight {
 
     /// What the caller is told.
     pub(super) fn done(self) -> Done {
-        Done { user: self.transfer.user, span: self.transfer.span, bytes: self.bytes, error: self.error }
+        let Transfer { user, span, .. } = self.transfer;
+        Done { user, span, bytes: self.bytes as usize, error: self.error.map(io::Error::from) }
     }
 }
 
