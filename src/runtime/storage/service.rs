@@ -32,11 +32,11 @@ const LINGER: Duration = Duration::from_millis(2);
 /// How often it looks meanwhile.
 const TICK: Duration = Duration::from_micros(20);
 
-/// Requests that one turn takes at most, and as a share of the slots on their way: one in so many. Page-cache reads are
+/// Requests that one turn takes at most, and as a share of the slots on their way: so many of four. Page-cache reads are
 /// carried out as they are submitted, and no answer is published meanwhile: with all at once, host and device would
 /// take turns.
-const TAKEN_AT_ONCE: usize = 32;
-const SHARE_TAKEN: u64 = 2;
+const TAKEN_AT_ONCE: usize = 48;
+const QUARTERS_TAKEN: u64 = 3;
 
 /// A transfer without an answer.
 struct Flight {
@@ -262,7 +262,8 @@ impl Service<'_> {
 
     /// All that are there before any is looked at: their cache lines come from the device side by side.
     fn read_requests(&mut self, requests: &mut Vec<Request>) {
-        let most = (self.shared.outstanding() / SHARE_TAKEN).clamp(1, TAKEN_AT_ONCE as u64) as usize;
+        let share = self.shared.outstanding() * QUARTERS_TAKEN / 4;
+        let most = share.clamp(1, TAKEN_AT_ONCE as u64) as usize;
         while requests.len() < most {
             let at = self.shared.layout.io_request(self.state.taken);
             let entry = &self.shared.buffers.completion_words()[at..][..IO_SLOT_WORDS as usize];
