@@ -186,4 +186,22 @@ mod tests {
         let (nobody, number) = order.ask(99);
         assert!(order.reached(nobody, number));
     }
+
+    #[test]
+    fn a_further_ask_stands_behind_all_that_were_published() {
+        let mut order = Order::new(8);
+        order.publish(1, 4);
+        order.publish(2, 4);
+        let (_, first) = order.ask(2);
+        let (_, more) = order.ask(2);
+        let (_, again) = order.ask(2);
+        assert!(first < more && more < again, "{first}, {more}, {again}");
+        assert!(!order.reached(4, more), "slot 1 has not asked");
+        order.ask(1);
+        assert!(order.reached(4, again));
+        let numbers = &order.numbers[4];
+        assert_eq!((numbers.first, numbers.asked.len()), (4, 0), "nothing is left behind");
+        let (_, alone) = order.ask(2);
+        assert_eq!((alone, order.ask(1)), (4, (4, 5)), "each has a number of its own");
+    }
 }
