@@ -122,11 +122,12 @@ impl Ring {
         Ok(())
     }
 
-    /// Takes the completions that are there: numbers and results.
-    pub(super) fn take(&mut self, into: &mut Vec<(u64, i32)>) {
-        let before = into.len();
-        into.extend(self.raw.completion().map(|entry| (entry.user_data(), entry.result())));
-        self.in_kernel -= into.len() - before;
+    /// Takes a completion, if one is there: its number and result.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<(u64, i32)> {
+        let entry = self.raw.completion().next()?;
+        self.in_kernel -= 1;
+        Some((entry.user_data(), entry.result()))
     }
 
     fn wake(&mut self) -> io::Result<()> {

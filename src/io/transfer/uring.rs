@@ -34,8 +34,6 @@ pub(super) struct Uring {
     free: Vec<u32>,
     backlog: VecDeque<Flight>,
     ready: Vec<Done>,
-    /// Completions on their way from the ring to their flights.
-    taken: Vec<(u64, i32)>,
 }
 
 /// Which ring a piece is in.
@@ -101,7 +99,6 @@ impl Uring {
             free: (0..entries).rev().collect(),
             backlog: VecDeque::new(),
             ready: Vec::new(),
-            taken: Vec::new(),
         })
     }
 
@@ -205,12 +202,9 @@ impl Uring {
 
     /// Takes completions; what is not finished with them comes first in the backlog.
     fn take(&mut self) {
-        let mut taken = std::mem::take(&mut self.taken);
-        self.plain.take(&mut taken);
-        if let Some(polled) = &mut self.polled {
-            polled.take(&mut taken);
-        }
-        for (number, result) in taken.drain(..) {
+        while let Some((number, result)) =
+            self.plain.take().or_else(|| self.polled.as_mut().and_then(Ring::take))
+        {
             let Some(Some(flight)) = self.flights.get_mut(number as usize) else { continue };
             let lane = self.lanes[number as usize];
             let result = usize::try_from(result).map_err(|_| Errno::from_raw_os_error(-result));
@@ -229,7 +223,6 @@ impl Uring {
                 self.go_on(number as u32);
             }
         }
-        self.taken = taken;
         self.launch_backlog();
     }
 
