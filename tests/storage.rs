@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringfence::descriptor::{BatchDescriptor, SlotDescriptor};
 use ringfence::io::transfer::faulty::{Faults, Faulty};
@@ -420,6 +420,31 @@ fn without_storage_the_opcodes_are_unknown() {
         assert!(runtime.memory(16).is_err());
     }
     assert_silent();
+}
+
+/// The thread that steps in sleeps for long while others serve, and learns of it when they have gone.
+#[test]
+fn slots_that_nobody_waits_for_get_their_bytes() {
+    let bytes = noise(4096);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(1 << 20).expect("memory");
+        let submit = |at| runtime.submit(&read(source.handle(), 0, 4096, &memory, at)).expect("accepted");
+        for round in 0..3 {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(40) {
+                assert_eq!(ended(&submit(0)), Ok(4096), "{what}");
+            }
+            let jobs = (1..64).map(|n| submit(n * 4096)).collect::<Vec<_>>();
+            let began = Instant::now();
+            while memory.to_vec()[4096..].chunks(4096).take(63).any(|got| got != bytes) {
+                assert!(began.elapsed() < PATIENCE, "{what}: nobody serves in round {round}");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            drop(jobs);
+            memory.words().iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+    });
 }
 
 /// Reads on their way when the last handle goes: they end before their memory does, and the jobs as

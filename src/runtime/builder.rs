@@ -363,8 +363,8 @@ impl RuntimeBuilder {
         let thread = Launcher::start(shared.clone(), self.linger, self.patience)?;
         // From here on its drop stops the launcher.
         let mut running = Running { shared: shared.clone(), thread: Some(thread), storage: None };
-        if shared.storage.is_some() {
-            running.storage = Some(Storage::start(&shared)?);
+        if let Some(storage) = &shared.storage {
+            running.storage = Some(storage.start(&shared)?);
         }
         Ok(Runtime { shared, workers, running: Arc::new(running) })
     }

@@ -58,13 +58,17 @@ impl Drop for Pass<'_> {
 }
 
 impl Shared {
-    /// Reads what has ended and hands it out; returns how many slots. Live mode only, else 0.
+    /// Serves storage, reads what has ended and hands it out; returns how many slots. Live mode only, else 0.
     pub fn reap(&self) -> usize {
-        if self.mode.load() != Mode::Live {
-            return 0;
+        if self.mode.load() == Mode::Live {
+            self.serve_storage();
         }
-        self.serve_storage();
-        self.reap_now(0, |_, _, _| {})
+        self.reap_alone()
+    }
+
+    /// The same without storage.
+    pub fn reap_alone(&self) -> usize {
+        if self.mode.load() == Mode::Live { self.reap_now(0, |_, _, _| {}) } else { 0 }
     }
 
     /// The same in any mode: the caller knows that reading is allowed. Completions of ring `ring`

@@ -139,7 +139,15 @@ impl Launcher {
         // The kernel stays for as long beyond its linger, at most.
         let tick = TICK.min(self.linger) * if outstanding == 0 { 1 } else { BUSY_FACTOR };
         timeline.wait(until, if busy { BUSY_TICK } else { tick.max(BUSY_TICK) })?;
-        self.shared.reap();
+        if busy {
+            self.shared.reap();
+        } else {
+            // No storage, whose own thread takes turns of others as a sign that somebody stays with it.
+            self.shared.reap_alone();
+            if let Some(storage) = &self.shared.storage {
+                storage.look_after();
+            }
+        }
         if self.shared.due() == 0 {
             self.shared.attended.store(false, Ordering::Release);
         }
@@ -208,6 +216,9 @@ impl Drop for Running {
         lock(&self.shared.requests).stop = true;
         self.shared.set_run(false);
         self.shared.wake.notify_all();
+        if let Some(storage) = &self.shared.storage {
+            storage.wake_server();
+        }
         // In a waker that holds the last handle the launcher ends alone.
         if let Some(thread) = self.thread.take()
             && !WAKING.get()

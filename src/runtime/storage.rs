@@ -11,7 +11,8 @@ mod service;
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{JoinHandle, Thread};
 
 use super::error::RuntimeError;
 use super::placement::Placement;
@@ -78,6 +79,10 @@ pub(crate) struct Storage {
     revoked: AtomicBool,
     /// Turns of the service so far, by whichever thread; written by who has the state.
     turns: AtomicU64,
+    /// As the launcher saw them last.
+    seen: AtomicU64,
+    /// Serves while nobody else does.
+    server: OnceLock<Thread>,
 }
 
 impl Storage {
@@ -120,6 +125,8 @@ impl Storage {
             state: spin::Mutex::new(State::new(wrap(engine))),
             revoked: AtomicBool::new(false),
             turns: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            server: OnceLock::new(),
         })
     }
 
@@ -140,12 +147,32 @@ impl Storage {
         &self.description
     }
 
-    /// Starts the thread that serves `shared` while no other does.
-    pub fn start(shared: &Arc<Shared>) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
+    /// Starts the thread that serves while no other does.
+    pub fn start(&self, shared: &Arc<Shared>) -> Result<JoinHandle<()>, RuntimeError> {
         let shared = shared.clone();
-        std::thread::Builder::new().name("ringfence-io".into()).spawn(move || service::run(&shared)).map_err(
-            |e| RuntimeError::Host { what: "the storage thread could not be started", error: e.to_string() },
-        )
+        let thread = std::thread::Builder::new().name("ringfence-io".into());
+        let thread = thread.spawn(move || service::run(&shared)).map_err(|e| RuntimeError::Host {
+            what: "the storage thread could not be started",
+            error: e.to_string(),
+        })?;
+        let _ = self.server.set(thread.thread().clone());
+        Ok(thread)
+    }
+
+    /// Now and then, by the launcher, while slots are on their way: has the thread of [`start`](Self::start) look after
+    /// them if nobody has served since the last time.
+    pub fn look_after(&self) {
+        let turns = self.turns.load(Ordering::Relaxed);
+        if self.seen.swap(turns, Ordering::Relaxed) == turns {
+            self.wake_server();
+        }
+    }
+
+    /// Ends the sleep of a thread that leaves the service to others.
+    pub fn wake_server(&self) {
+        if let Some(server) = self.server.get() {
+            server.unpark();
+        }
     }
 }
 

@@ -161,12 +161,19 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         let busy = stop || shared.due() > 0 || storage.in_flight() > 0;
-        if busy && let Some(leave) = attended.look(storage.turns.load(Ordering::Relaxed)) {
+        if !stop
+            && busy
+            && let Some(leave) = attended.look(storage.turns.load(Ordering::Relaxed))
+        {
             // A thread that waits for slots serves meanwhile, without a core of this one's own.
-            std::thread::sleep(leave);
+            let began = Instant::now();
+            std::thread::park_timeout(leave);
             last_work = Instant::now();
             backoff = Backoff::new();
-            continue;
+            if last_work - began >= leave {
+                continue;
+            }
+            // Woken by the launcher, which has seen that nobody serves.
         }
         let worked = serve(shared, storage);
         attended.served(storage.turns.load(Ordering::Relaxed));
@@ -198,7 +205,9 @@ impl Service<'_> {
     /// One look at both sides; whether anything was there.
     fn turn(&mut self) -> std::io::Result<bool> {
         let before = (self.state.taken, self.state.answered);
-        if self.storage.revoked.swap(false, Ordering::AcqRel) {
+        // A look first: a read-modify-write waits for what the turn before has stored.
+        if self.storage.revoked.load(Ordering::Relaxed) && self.storage.revoked.swap(false, Ordering::AcqRel)
+        {
             self.close_revoked();
         }
         self.take_requests()?;
