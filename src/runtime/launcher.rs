@@ -45,6 +45,8 @@ pub(crate) struct Launcher {
     last_ended: u64,
     /// Since when nothing has ended while something was outstanding. Idle time does not count.
     barren: Option<Instant>,
+    /// When it last looked whether storage is served.
+    looked: Instant,
 }
 
 impl Launcher {
@@ -54,8 +56,16 @@ impl Launcher {
         patience: Duration,
     ) -> Result<std::thread::JoinHandle<()>, RuntimeError> {
         let now = Instant::now();
-        let mut launcher =
-            Self { shared, linger, patience, running: false, last_work: now, last_ended: 0, barren: None };
+        let mut launcher = Self {
+            shared,
+            linger,
+            patience,
+            running: false,
+            last_work: now,
+            last_ended: 0,
+            barren: None,
+            looked: now,
+        };
         std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.guarded()).map_err(|e| {
             RuntimeError::Host { what: "the launcher thread could not be started", error: e.to_string() }
         })
@@ -144,7 +154,11 @@ impl Launcher {
         } else {
             // No storage, whose own thread takes turns of others as a sign that somebody stays with it.
             self.shared.reap_alone();
-            if let Some(storage) = &self.shared.storage {
+            // Not twice within the length of a turn.
+            if self.looked.elapsed() >= TICK
+                && let Some(storage) = &self.shared.storage
+            {
+                self.looked = Instant::now();
                 storage.look_after();
             }
         }
