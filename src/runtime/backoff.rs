@@ -4,45 +4,142 @@
 //! 1 ns: no latency is lost against spinning, and half the processor is free for a driver that runs
 //! the kernel there. After a millisecond the sleeps grow. Never `sched_yield`, which costs
 //! milliseconds when another thread is there to run.
+//!
+//! Where timers are slow (a virtual machine, whose timer is a trap) a sleep of 1 us takes 28 or more, and
+//! an answer that takes 5 us comes after 30. So a waiter spins as long as such sleeps have lately taken: then it
+//! never waits for more than twice what it would have, had it known (Karlin, Li, Manasse, Owicki, "Empirical
+//! studies of competitive spinning", 1991). Only while no other of the process waits for as long, and only where
+//! the device's workers leave it a processor: several would take theirs.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const SPIN: Duration = Duration::from_micros(2);
 const SHORT: Duration = Duration::from_micros(1);
 const EAGER: Duration = Duration::from_millis(1);
 const LONG: Duration = Duration::from_micros(20);
+/// The longest that is spun, however long sleeps take.
+const MOST_NS: u32 = 50_000;
 
+/// What the waits of a process share.
+struct Waits {
+    /// What a short sleep takes, in ns.
+    sleep_ns: AtomicU32,
+    /// Those that have lasted for longer than [`SPIN`].
+    long: AtomicU32,
+}
+
+impl Waits {
+    const fn new() -> Self {
+        Self { sleep_ns: AtomicU32::new(SPIN.as_nanos() as u32), long: AtomicU32::new(0) }
+    }
+}
+
+static WAITS: Waits = Waits::new();
+
+/// One wait.
 pub(crate) struct Backoff {
     since: Instant,
-    slept: bool,
+    /// It has lasted for longer than [`SPIN`], and is counted as such.
+    long: bool,
+    /// Where it may spin for longer.
+    waits: Option<&'static Waits>,
 }
 
 impl Backoff {
     pub fn new() -> Self {
-        Self { since: Instant::now(), slept: false }
+        Self::of(None)
+    }
+
+    /// For a thread that has a processor that no worker of the device runs on.
+    pub fn patient() -> Self {
+        Self::of(Some(&WAITS))
+    }
+
+    fn of(waits: Option<&'static Waits>) -> Self {
+        Self { since: Instant::now(), long: false, waits }
+    }
+
+    /// The same wait from its beginning: something has moved.
+    #[inline]
+    pub fn restart(&mut self) {
+        self.end();
+        self.since = Instant::now();
     }
 
     /// One pause; the longer the wait has been, the longer.
     #[inline]
     pub fn pause(&mut self) {
-        if !self.slept && self.since.elapsed() < SPIN {
+        if self.spins() {
             for _ in 0..8 {
                 std::hint::spin_loop();
             }
+        } else {
+            self.sleep();
+        }
+    }
+
+    #[inline]
+    fn spins(&mut self) -> bool {
+        let waited = self.since.elapsed();
+        if waited < SPIN && !self.long {
+            return true;
+        }
+        if !self.long {
+            self.long = true;
+            fine_timers();
+            if let Some(waits) = self.waits {
+                waits.long.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.waits.is_some_and(|waits| {
+            waited.as_nanos() < waits.sleep_ns.load(Ordering::Relaxed).into()
+                && waits.long.load(Ordering::Relaxed) == 1
+        })
+    }
+
+    #[cold]
+    fn sleep(&self) {
+        let began = Instant::now();
+        if began - self.since >= EAGER {
+            std::thread::sleep(LONG);
             return;
         }
-        if !self.slept {
-            self.slept = true;
-            fine_timers();
+        std::thread::sleep(SHORT);
+        if let Some(waits) = self.waits {
+            let known = waits.sleep_ns.load(Ordering::Relaxed);
+            waits.sleep_ns.store(learnt(known, began.elapsed()), Ordering::Relaxed);
         }
-        std::thread::sleep(if self.since.elapsed() < EAGER { SHORT } else { LONG });
+    }
+
+    #[inline]
+    fn end(&mut self) {
+        if std::mem::take(&mut self.long)
+            && let Some(waits) = self.waits
+        {
+            waits.long.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// True once the wait is long enough for a look at clocks and device state to cost nothing.
     pub fn is_long(&self) -> bool {
-        self.slept
+        self.long
     }
+}
+
+impl Drop for Backoff {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What a short sleep takes, when `known` was thought and one took `taken`: down at once, since nothing makes a sleep
+/// short by chance; up by an eighth, since a thread that was there to run makes one long.
+fn learnt(known: u32, taken: Duration) -> u32 {
+    let taken = u32::try_from(taken.as_nanos()).unwrap_or(u32::MAX).min(MOST_NS);
+    let most = known + known / 8;
+    taken.min(most).max(SPIN.as_nanos() as u32)
 }
 
 /// Sets the calling thread's timer slack to 1 ns, once; the default of 50 us would be every sleep's
@@ -57,4 +154,56 @@ pub(crate) fn fine_timers() {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn learns_what_sleeps_take() {
+        // What was known, what a sleep took, what is known then, in ns.
+        let sleeps: &[(u32, u64, u32)] = &[
+            (2_000, 1_100, 2_000),
+            (2_000, 2_100, 2_100),
+            (2_000, 28_000, 2_250),
+            (28_000, 28_000, 28_000),
+            (28_000, 30_000, 30_000),
+            (28_000, 4_000_000, 31_500),
+            (28_000, 6_000, 6_000),
+            (28_000, 900, 2_000),
+            (50_000, u64::from(u32::MAX) + 7, 50_000),
+        ];
+        for &(known, taken, then) in sleeps {
+            assert_eq!(learnt(known, Duration::from_nanos(taken)), then, "{known} {taken}");
+        }
+    }
+
+    #[test]
+    fn spins_on_alone() {
+        static WAITS: Waits = Waits::new();
+        // A second, so that it does not depend on how this thread runs.
+        WAITS.sleep_ns.store(1_000_000_000, Ordering::Relaxed);
+        let begin = |waits| {
+            let mut backoff = Backoff::of(waits);
+            backoff.since -= SPIN;
+            backoff
+        };
+        let mut first = begin(Some(&WAITS));
+        assert!(first.spins() && first.is_long(), "alone");
+        assert!(!begin(None).spins(), "without a processor to spare");
+        let mut second = begin(Some(&WAITS));
+        assert!(!second.spins(), "as the second");
+        assert!(!first.spins(), "beside another");
+        drop(second);
+        assert!(first.spins(), "alone again");
+        first.restart();
+        assert!(!first.is_long());
+        let mut other = begin(Some(&WAITS));
+        assert!(other.spins(), "beside one that has just begun");
+        other.since -= Duration::from_secs(1);
+        assert!(!other.spins(), "as long as a sleep takes");
+        drop(other);
+        assert_eq!(WAITS.long.load(Ordering::Relaxed), 0);
+    }
 }

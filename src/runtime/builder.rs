@@ -352,6 +352,7 @@ impl RuntimeBuilder {
             cpu_copied,
             dispatches: AtomicU64::new(0),
             census: Mutex::new(Census::new()),
+            spare_core: !gpu.workarounds().workers_use_cores || workers < cores(),
             storage,
             kernel: Mutex::new(Arc::new(linked)),
             users: UserOpcodes::new(&users),
@@ -452,9 +453,13 @@ const DEVICE_WORKERS: u32 = 8;
 fn default_workers(gpu: &Gpu, side_by_side: u32) -> u32 {
     if gpu.workarounds().workers_use_cores {
         // A host that waits needs a core of its own (DESIGN fact 16).
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-        cores.saturating_sub(1).clamp(1, MAX_WORKERS)
+        cores().saturating_sub(1).clamp(1, MAX_WORKERS)
     } else {
         DEVICE_WORKERS.min(side_by_side.max(1))
     }
+}
+
+/// That the calling thread may run on.
+fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
 }

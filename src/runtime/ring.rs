@@ -222,7 +222,7 @@ impl Ring {
         mut ended: impl FnMut(u64, Outcome),
     ) -> Result<usize, RuntimeError> {
         let deadline = Instant::now().checked_add(timeout);
-        let mut backoff = super::backoff::Backoff::new();
+        let mut backoff = self.shared.backoff();
         let mut moves = self.shared.storage_moves();
         loop {
             let count = self.reap(&mut ended)?;
@@ -232,7 +232,7 @@ impl Ring {
             let moved = std::mem::replace(&mut moves, self.shared.storage_moves()) != moves;
             if moved {
                 // More may be there already. A look at the clock all the same: storage may move for ever.
-                backoff = super::backoff::Backoff::new();
+                backoff.restart();
             } else {
                 backoff.pause();
             }

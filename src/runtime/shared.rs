@@ -132,6 +132,8 @@ pub(crate) struct Shared {
     pub inboxes: Mutex<Inboxes>,
     pub handles: Mutex<Handles>,
     pub tenancy: Tenancy,
+    /// The workers leave a processor to a thread that waits.
+    pub spare_core: bool,
     /// Where the kernel may ask for IO.
     pub storage: Option<Storage>,
     /// Whether host memory is imported where the device can.

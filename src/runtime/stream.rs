@@ -15,7 +15,6 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::error::{RuntimeError, errno};
 use super::job::Outcome;
 use super::mapped::MappedArena;
@@ -204,7 +203,7 @@ impl Stream {
             return Ok(Some(ended));
         }
         let deadline = now.checked_add(timeout);
-        let mut backoff = Backoff::new();
+        let mut backoff = self.shared.backoff();
         loop {
             let moved = self.turn(&mut slot);
             self.turned = Some(Instant::now());
@@ -221,7 +220,7 @@ impl Stream {
                 return Ok(None);
             }
             if moved {
-                backoff = Backoff::new();
+                backoff.restart();
             } else if self.ring.in_flight() == 0 && self.landed.is_empty() {
                 let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
                 let waited = self.window.wait(left.unwrap_or(Duration::MAX));

@@ -19,6 +19,11 @@ pub(crate) fn passed(deadline: Option<Instant>) -> bool {
 }
 
 impl Shared {
+    /// For a thread that reads completions.
+    pub fn backoff(&self) -> Backoff {
+        if self.spare_core { Backoff::patient() } else { Backoff::new() }
+    }
+
     /// The engine for a thread that would drive an epoch: if nobody else drives one, and nobody waits
     /// for the device to be quiet. A mutex is not fair, so a busy waiter would starve such a caller.
     pub fn engine_for_epoch(&self) -> Option<MutexGuard<'_, Engine>> {
@@ -34,7 +39,7 @@ impl Shared {
         deadline: Option<Instant>,
         mut look: impl FnMut() -> Option<T>,
     ) -> Result<Option<T>, RuntimeError> {
-        let mut backoff = Backoff::new();
+        let mut backoff = self.backoff();
         let mut moves = self.storage_moves();
         loop {
             if let Some(found) = look() {
@@ -46,7 +51,7 @@ impl Shared {
                     let moved = std::mem::replace(&mut moves, self.storage_moves()) != moves;
                     if moved {
                         // More may be there already. A look at the clock all the same: storage may move for ever.
-                        backoff = Backoff::new();
+                        backoff.restart();
                     } else if idle {
                         backoff.pause();
                     }

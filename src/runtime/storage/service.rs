@@ -169,7 +169,7 @@ pub(super) fn run(shared: &Shared) {
             let began = Instant::now();
             std::thread::park_timeout(leave);
             last_work = Instant::now();
-            backoff = Backoff::new();
+            backoff.restart();
             if last_work - began >= leave {
                 continue;
             }
@@ -178,7 +178,7 @@ pub(super) fn run(shared: &Shared) {
         let worked = serve(shared, storage);
         attended.served(storage.turns.load(Ordering::Relaxed));
         if worked {
-            backoff = Backoff::new();
+            backoff.restart();
             last_work = Instant::now();
         } else if busy {
             last_work = Instant::now();
@@ -187,7 +187,7 @@ pub(super) fn run(shared: &Shared) {
             std::thread::sleep(TICK);
         } else {
             rest(shared);
-            backoff = Backoff::new();
+            backoff.restart();
         }
     }
 }
