@@ -127,7 +127,7 @@ fn case(
 ) -> Result<Case, Trouble> {
     let mut asked = Asked::new(runtime, sample, bytes, depth)?;
     let mut raw = Raw::new(sample, direct, bytes, depth, Places::Random(Random::new()))?;
-    let count = blocks::count(options.seconds.unwrap_or(0.5));
+    let count = blocks::count(options.seconds.unwrap_or(1.0));
     let rounds = blocks::rounds(count, |delayed| {
         asked.run(WARM_UP, Part::All)?;
         let gpu = watched(delayed, || asked.run(BLOCK, Part::All))?;

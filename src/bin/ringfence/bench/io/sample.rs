@@ -1,7 +1,8 @@
 //! The file that is read, and the sum of each of its blocks.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use crate::bench::random::Random;
@@ -31,9 +32,11 @@ impl Part {
     }
 }
 
-/// A file of random bytes, removed when it is dropped.
+/// A file of random bytes without a name, so that nothing of it outlives the process.
 pub struct Sample {
+    /// Where the system shows it, for those that open it anew.
     path: PathBuf,
+    _file: File,
     sums: Vec<u32>,
     heads: Vec<u32>,
 }
@@ -42,11 +45,11 @@ impl Sample {
     /// Writes one of `mib` MiB into `folder`, and to its storage.
     pub fn new(folder: &Path, mib: u32) -> Result<Self, Trouble> {
         let blocks = (mib as usize) * ((1 << 20) / BLOCK_BYTES);
-        let path = folder.join(format!("ringfence-bench-io-{}", std::process::id()));
-        let trouble = |error| Trouble::File { name: path.display().to_string(), error };
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(trouble)?;
-        let (sums, heads) = (Vec::with_capacity(blocks), Vec::with_capacity(blocks));
-        let mut sample = Self { path: path.clone(), sums, heads };
+        let name = folder.join(format!("ringfence-bench-io-{}", std::process::id()));
+        let trouble = |error| Trouble::File { name: name.display().to_string(), error };
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&name).map_err(trouble)?;
+        fs::remove_file(&name).map_err(trouble)?;
+        let (mut sums, mut heads) = (Vec::with_capacity(blocks), Vec::with_capacity(blocks));
         let mut random = Random::new();
         let mut bytes = Vec::with_capacity(BLOCK_BYTES);
         for _ in 0..blocks {
@@ -57,15 +60,16 @@ impl Sample {
                 sum = sum.wrapping_add(word as u32).wrapping_add((word >> 32) as u32);
                 bytes.extend_from_slice(&word.to_le_bytes());
                 if bytes.len() == HEAD_BYTES {
-                    sample.heads.push(sum);
+                    heads.push(sum);
                 }
             }
-            sample.sums.push(sum);
+            sums.push(sum);
             file.write_all(&bytes).map_err(trouble)?;
         }
         // Direct reads of what is not on the storage yet would wait for it.
         file.sync_all().map_err(trouble)?;
-        Ok(sample)
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        Ok(Self { path, _file: file, sums, heads })
     }
 
     pub fn open(&self) -> Result<File, Trouble> {
@@ -89,11 +93,5 @@ impl Sample {
             return self.heads[first];
         }
         self.sums[first..first + bytes / BLOCK_BYTES].iter().fold(0, |sum, block| sum.wrapping_add(*block))
-    }
-}
-
-impl Drop for Sample {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
     }
 }
