@@ -513,6 +513,33 @@ fn a_readback_shows_who_waits_and_shutdown_waits_for_them() {
     });
 }
 
+/// Each readback has the device quiet, and workers go as soon as they come: slots get their turns all the same.
+#[test]
+fn readbacks_one_behind_the_other_hold_up_no_read() {
+    let bytes = noise(300_000);
+    each(|runtime, what| {
+        let source = runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = runtime.memory(64 * 4096).expect("memory");
+        let offset = |n: u32| u64::from(n) * 4099;
+        let submit = |n: u32| {
+            let slot = read(source.handle(), offset(n), 4096, &memory, n * 4096);
+            runtime.submit(&slot).expect("accepted")
+        };
+        let jobs: Vec<_> = (0..64).map(submit).collect();
+        let mut readbacks = 0;
+        while jobs.iter().any(|job| job.try_wait().is_none()) {
+            // Some 3, a hundred now and then; thousands where workers get no more time than they are given by chance.
+            assert!(readbacks < 1000, "{what}: readbacks leave slots no time");
+            runtime.control().expect("a readback");
+            readbacks += 1;
+        }
+        for (n, (job, got)) in (0..).zip(jobs.iter().zip(memory.to_vec().chunks(4096))) {
+            assert_eq!(ended(job), Ok(4096), "{what}: {n}");
+            assert!(got == &bytes[offset(n) as usize..][..4096], "{what}: {n}");
+        }
+    });
+}
+
 /// An engine that answers late, out of order and short.
 #[test]
 fn slow_disorderly_and_short_answers_are_told_as_they_are() {
