@@ -112,19 +112,21 @@ fn wait(mut samples: Samples) -> Wait {
     }
 }
 
-/// Publishes a slot every [`PERIOD`] for `time`, and `meanwhile` does what else the host has to do.
+/// Publishes a slot every [`PERIOD`] for `time`, one at least, and `meanwhile` does what else the host has to do.
 fn ask(
     ring: &mut Verified,
     time: Duration,
     mut meanwhile: impl FnMut() -> Result<(), Trouble>,
 ) -> Result<Samples, Trouble> {
     let mut samples = Samples::with_capacity((time.as_nanos() / PERIOD.as_nanos()) as usize);
-    let began = Instant::now();
-    // The first slot after a rest: see `Verified::sleep`.
+    // The first slot after a rest: see `Verified::sleep`. In epoch mode it waits for a dispatch with all of the
+    // flood, which may take longer than `time`.
     ring.push()?;
     ring.flush()?;
     ring.drain()?;
-    while began.elapsed() < time {
+    meanwhile()?;
+    let began = Instant::now();
+    loop {
         let asked = Instant::now();
         ring.push()?;
         ring.flush()?;
@@ -134,6 +136,8 @@ fn ask(
         while asked.elapsed() < PERIOD {
             std::hint::spin_loop();
         }
+        if began.elapsed() >= time {
+            return Ok(samples);
+        }
     }
-    Ok(samples)
 }
