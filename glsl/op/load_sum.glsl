@@ -15,7 +15,7 @@ const uint SAVED_SUM = 1;
 const uint SAVED_DRAWS = 2;
 const uint SAVED_DRAWN = 3;
 
-// In SAVED_SUMMED: the last answer is done with, and the next request may have found the ring full.
+// In SAVED_SUMMED: the last answer is done with, and the next request has found the ring full.
 const uint TO_BE_ASKED = 0xFFFFFFFF;
 
 // An outcome, unless the slot asks again, at `offset`.
@@ -38,16 +38,18 @@ void load_sum_begin(uint slot) {
     save(slot, SAVED_DRAWN, slots[slot * SLOT_WORDS + ARG0_WORD + 9]);
 }
 
-// Where the block is that `drawn` stands for: the high bits, which are the more random ones, of the a8 blocks.
-uvec2 drawn_offset(uint base, uint drawn) {
+// Where the block of `bytes` bytes is that `drawn` stands for: the high bits, which are the more random ones, of the a8
+// blocks.
+uvec2 drawn_offset(uint base, uint bytes, uint drawn) {
     uint block, rest, hi, lo;
     umulExtended(drawn, slots[base + 8], block, rest);
-    umulExtended(block, slots[base + 4], hi, lo);
+    umulExtended(block, bytes, hi, lo);
     return uvec2(lo, hi);
 }
 
-// The whole subgroup calls it; the slots of `mine` were answered, and if `again` have been here since.
-LoadSum op_load_sum(bool mine, uint slot, bool again) {
+// The whole subgroup calls it; the slots of `mine` asked what `asked` says, were answered, and if `again` have been here
+// since.
+LoadSum op_load_sum(bool mine, uint slot, bool again, Request asked) {
     uint base = slot * SLOT_WORDS + ARG0_WORD;
     uvec2 address = uvec2(0);
     uint arrived = 0;
@@ -57,12 +59,12 @@ LoadSum op_load_sum(bool mine, uint slot, bool again) {
     LoadSum r = LoadSum(done(0), false, uvec2(0));
     if (mine && again) summed = saved(slot, SAVED_SUMMED);
     r.asks = mine && summed == TO_BE_ASKED;
-    if (r.asks) r.offset = drawn_offset(base, saved(slot, SAVED_DRAWN));
+    if (r.asks) r.offset = drawn_offset(base, asked.bytes, saved(slot, SAVED_DRAWN));
     mine = mine && !r.asks;
     if (mine) {
         r.outcome = io_answer(slot);
-        uvec4 memory = lane_record_of(slots[base + 5]);
-        uint at = slots[base + 6];
+        uvec4 memory = lane_record_of(asked.memory);
+        uint at = asked.memory_at;
         // The host has checked the range before it read; since then the memory may have been given back.
         bool there = grants(memory, RESOURCE_READ) && at <= bytes_of(memory) && r.outcome.lo <= bytes_of(memory) - at;
         if (r.outcome.fault == 0 && !there) r.outcome = bad_operand(5);
@@ -94,8 +96,7 @@ LoadSum op_load_sum(bool mine, uint slot, bool again) {
         charge(2); // with the last look of the loop in sum_range()
     }
     if (!mine || r.outcome.fault != 0) return r;
-    uint wanted = slots[base + 4];
-    uint missing = wanted == 0 ? 0 : wanted - arrived;
+    uint missing = asked.bytes == 0 ? 0 : asked.bytes - arrived;
     uint draws = saved(slot, SAVED_DRAWS);
     r.asks = !left && missing == 0 && draws < slots[base + 7];
     r.outcome = left ? Outcome(PENDING_READY, 0, 0, 0) : Outcome(0, 0, sum, missing);
@@ -104,10 +105,12 @@ LoadSum op_load_sum(bool mine, uint slot, bool again) {
     if (r.asks) {
         // All of it before the request, with which another worker may have the slot.
         uint drawn = saved(slot, SAVED_DRAWN) * LOAD_SUM_FACTOR + LOAD_SUM_SUMMAND;
-        r.offset = drawn_offset(base, drawn);
+        r.offset = drawn_offset(base, asked.bytes, drawn);
         save(slot, SAVED_DRAWN, drawn);
         save(slot, SAVED_DRAWS, draws + 1);
-        save(slot, SAVED_SUMMED, TO_BE_ASKED);
     }
     return r;
 }
+
+// The ring had no room for the request of a slot that asks.
+void load_sum_waits(uint slot) { save(slot, SAVED_SUMMED, TO_BE_ASKED); }

@@ -30,7 +30,7 @@ Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
     bool asks = mine && !answered && !unaligned;
     LoadSum sum = LoadSum(done(0), false, uvec2(0));
     if (WITH_LOAD_SUM) {
-        if (subgroupAny(sums)) sum = op_load_sum(sums, slot, again);
+        if (subgroupAny(sums)) sum = op_load_sum(sums, slot, again, r);
         if (asks && op == OP_LOAD_SUM) load_sum_begin(slot);
     }
     if (sums && sum.asks) r.offset = sum.offset;
@@ -38,6 +38,7 @@ Outcome op_transfer(bool mine, uint op, uint slot, bool answered, bool again) {
     bool asked = false;
     if (subgroupAny(asks)) asked = io_request(asks, r);
     if (sums && !sum.asks) return sum.outcome;
+    if (sums && !asked) load_sum_waits(slot);
     if (mine && answered && !sums) return io_answer(slot);
     if (unaligned) return bad_operand(6);
     return !asked ? Outcome(PENDING_ROOM, 0, 0, 0) : prefetch ? done(0) : Outcome(PENDING_ANSWER, 0, 0, 0);
