@@ -72,9 +72,7 @@ impl Backoff {
     #[inline]
     pub fn pause(&mut self) {
         if self.spins() {
-            for _ in 0..8 {
-                std::hint::spin_loop();
-            }
+            std::hint::spin_loop();
         } else {
             self.sleep();
         }
