@@ -26,7 +26,7 @@ const MOST_NS: u32 = 50_000;
 struct Waits {
     /// What a short sleep takes, in ns.
     sleep_ns: AtomicU32,
-    /// Those that have lasted for longer than [`SPIN`].
+    /// Those that have lasted for longer than [`SPIN`], up to [`EAGER`]: behind that they hardly take a processor.
     long: AtomicU32,
 }
 
@@ -41,8 +41,10 @@ static WAITS: Waits = Waits::new();
 /// One wait.
 pub(crate) struct Backoff {
     since: Instant,
-    /// It has lasted for longer than [`SPIN`], and is counted as such.
+    /// It has lasted for longer than [`SPIN`].
     long: bool,
+    /// It is one of [`Waits::long`].
+    counted: bool,
     /// Where it may spin for longer.
     waits: Option<&'static Waits>,
 }
@@ -58,13 +60,14 @@ impl Backoff {
     }
 
     fn of(waits: Option<&'static Waits>) -> Self {
-        Self { since: Instant::now(), long: false, waits }
+        Self { since: Instant::now(), long: false, counted: false, waits }
     }
 
     /// The same wait from its beginning: something has moved.
     #[inline]
     pub fn restart(&mut self) {
-        self.end();
+        self.uncount();
+        self.long = false;
         self.since = Instant::now();
     }
 
@@ -78,6 +81,12 @@ impl Backoff {
         }
     }
 
+    /// In place of a pause, where there was something to do, but nothing that the wait is for.
+    #[inline]
+    pub fn go_on(&mut self) {
+        self.spins();
+    }
+
     #[inline]
     fn spins(&mut self) -> bool {
         let waited = self.since.elapsed();
@@ -88,6 +97,7 @@ impl Backoff {
             self.long = true;
             fine_timers();
             if let Some(waits) = self.waits {
+                self.counted = true;
                 waits.long.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -98,9 +108,10 @@ impl Backoff {
     }
 
     #[cold]
-    fn sleep(&self) {
+    fn sleep(&mut self) {
         let began = Instant::now();
         if began - self.since >= EAGER {
+            self.uncount();
             std::thread::sleep(LONG);
             return;
         }
@@ -112,8 +123,8 @@ impl Backoff {
     }
 
     #[inline]
-    fn end(&mut self) {
-        if std::mem::take(&mut self.long)
+    fn uncount(&mut self) {
+        if std::mem::take(&mut self.counted)
             && let Some(waits) = self.waits
         {
             waits.long.fetch_sub(1, Ordering::Relaxed);
@@ -128,7 +139,7 @@ impl Backoff {
 
 impl Drop for Backoff {
     fn drop(&mut self) {
-        self.end();
+        self.uncount();
     }
 }
 
@@ -195,6 +206,11 @@ mod tests {
         assert!(!first.spins(), "beside another");
         drop(second);
         assert!(first.spins(), "alone again");
+        let mut sleeper = begin(Some(&WAITS));
+        assert!(!sleeper.spins());
+        sleeper.since -= EAGER;
+        sleeper.sleep();
+        assert!(sleeper.is_long() && first.spins(), "beside one that sleeps");
         first.restart();
         assert!(!first.is_long());
         let mut other = begin(Some(&WAITS));

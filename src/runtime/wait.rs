@@ -54,6 +54,8 @@ impl Shared {
                         backoff.restart();
                     } else if idle {
                         backoff.pause();
+                    } else {
+                        backoff.go_on();
                     }
                     if !moved && !backoff.is_long() {
                         continue;
