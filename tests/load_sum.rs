@@ -3,11 +3,13 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use ringfence::descriptor::SlotDescriptor;
-use ringfence::runtime::FileOptions;
+use ringfence::runtime::{FileOptions, Mode};
 use ringfence::twin::load_sum::offsets;
-use support::Random;
-use support::storage::{Rig, Setup, bad, file, noise, request};
+use support::storage::{ENGINES, Rig, Setup, bad, file, noise, request};
+use support::{Random, assert_silent};
 
 fn load_sum(file: u32, offset: u64, bytes: u32, memory: u32, at: u32) -> SlotDescriptor {
     SlotDescriptor::load_sum(&request(file, offset, bytes, memory, at))
@@ -78,6 +80,37 @@ fn further_blocks_are_those_that_the_twin_draws() {
         let far = SlotDescriptor::load_sums(&asked, 1000, 3 << 20, 1, 0);
         assert_eq!(rig.one(&far), bad(2), "{rig}");
     });
+}
+
+/// What is asked for between two looks of such a caller is served without it. In epoch mode it never is by callers.
+#[test]
+fn callers_that_look_in_now_and_then_hold_up_no_read() {
+    const READS: u32 = 600;
+    let bytes = noise(1 << 20);
+    for engine in ENGINES {
+        let rig = Rig::new(Mode::Live, engine, Setup::default());
+        let source = rig.runtime.register_file(file(&bytes), &FileOptions::default()).expect("a handle");
+        let memory = rig.runtime.memory(4096).expect("memory");
+        let ask = |further| {
+            let asked = request(source.handle(), 0, 4096, memory.handle(), 0);
+            SlotDescriptor::load_sums(&asked, further, 256, 1, 0)
+        };
+        // Long enough for the thread that steps in to sleep for as long as it ever does.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(50) {
+            assert!(rig.one(&ask(0)).is_ok(), "{rig}");
+        }
+        // One read after the other.
+        let job = rig.submit(&ask(READS - 1));
+        let mut looks = 0;
+        while job.try_wait().is_none() {
+            looks += 1;
+            // Some 30; one for each read where nobody else serves.
+            assert!(looks < READS * 3 / 4, "{rig}: reads wait for somebody to look in");
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+    assert_silent();
 }
 
 #[test]

@@ -66,18 +66,12 @@ impl Launcher {
             barren: None,
             looked: now,
         };
-        std::thread::Builder::new().name("ringfence".into()).spawn(move || launcher.guarded()).map_err(|e| {
-            RuntimeError::Host { what: "the launcher thread could not be started", error: e.to_string() }
+        let shared = launcher.shared.clone();
+        let run = move || shared.guarded("the launcher thread panicked", || launcher.run());
+        std::thread::Builder::new().name("ringfence".into()).spawn(run).map_err(|e| RuntimeError::Host {
+            what: "the launcher thread could not be started",
+            error: e.to_string(),
         })
-    }
-
-    /// Runs; a panic, which would be a bug, fails the runtime instead of leaving its waiters alone.
-    fn guarded(&mut self) {
-        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run()));
-        if ended.is_err() {
-            let error = "please report this with the message above".into();
-            self.shared.fail(RuntimeError::Host { what: "the launcher thread panicked", error });
-        }
     }
 
     fn run(&mut self) {
@@ -197,6 +191,10 @@ impl Launcher {
 
     /// Sleeps until somebody publishes or asks for something.
     fn rest(&self) {
+        if let Some(storage) = self.shared.storage.as_ref().filter(|storage| storage.in_flight() > 0) {
+            // Nobody looks after it from here on.
+            storage.wake_server();
+        }
         let Some(requests) = self.shared.rests() else { return };
         let wanted = self.shared.due() > 0
             || requests.stop

@@ -410,7 +410,12 @@ impl Runtime {
     /// The failures of the device.
     pub fn switch_mode(&self, mode: Mode) -> Result<(), RuntimeError> {
         let mode = if mode == Mode::Auto { probed(&self.shared.gpu)?.0 } else { mode };
-        self.shared.quiesced(|_| self.shared.mode.store(mode))
+        self.shared.quiesced(|_| self.shared.mode.store(mode))?;
+        if let Some(storage) = &self.shared.storage {
+            // In epoch mode waiters do not serve it.
+            storage.wake_server();
+        }
+        Ok(())
     }
 
     /// Shares the slab out anew: slots of each priority level, CRITICAL first, which add up to the slab's. Slots

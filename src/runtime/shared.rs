@@ -218,6 +218,15 @@ impl Shared {
         self.wake_launcher();
     }
 
+    /// Runs a thread of the runtime's; a panic, which would be a bug and is told as `panicked`, fails the runtime instead
+    /// of leaving its waiters alone.
+    pub fn guarded(&self, panicked: &'static str, run: impl FnOnce()) {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err() {
+            let error = "please report this with the message above".into();
+            self.fail(RuntimeError::Host { what: panicked, error });
+        }
+    }
+
     /// Raises or lowers the word by which the workers stay.
     pub fn set_run(&self, run: bool) {
         let word = &self.buffers.submission_words()[crate::protocol::abi::live::COMMAND_RUN as usize];

@@ -83,6 +83,8 @@ pub(crate) struct Storage {
     seen: AtomicU64,
     /// Serves while nobody else does.
     server: OnceLock<Thread>,
+    /// It is to serve now.
+    called: AtomicBool,
 }
 
 impl Storage {
@@ -127,6 +129,7 @@ impl Storage {
             turns: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             server: OnceLock::new(),
+            called: AtomicBool::new(false),
         })
     }
 
@@ -151,7 +154,8 @@ impl Storage {
     pub fn start(&self, shared: &Arc<Shared>) -> Result<JoinHandle<()>, RuntimeError> {
         let shared = shared.clone();
         let thread = std::thread::Builder::new().name("ringfence-io".into());
-        let thread = thread.spawn(move || service::run(&shared)).map_err(|e| RuntimeError::Host {
+        let run = move || shared.guarded("the storage thread panicked", || service::run(&shared));
+        let thread = thread.spawn(run).map_err(|e| RuntimeError::Host {
             what: "the storage thread could not be started",
             error: e.to_string(),
         })?;
@@ -160,16 +164,17 @@ impl Storage {
     }
 
     /// Now and then, by the launcher, while slots are on their way: has the thread of [`start`](Self::start) look after
-    /// them if nobody has served since the last time.
+    /// them if nobody has served since the last time, or only in passing.
     pub fn look_after(&self) {
         let turns = self.turns.load(Ordering::Relaxed);
-        if self.seen.swap(turns, Ordering::Relaxed) == turns {
+        if turns.wrapping_sub(self.seen.swap(turns, Ordering::Relaxed)) < attended::LEAST_TURNS {
             self.wake_server();
         }
     }
 
     /// Ends the sleep of a thread that leaves the service to others.
     pub fn wake_server(&self) {
+        self.called.store(true, Ordering::Release);
         if let Some(server) = self.server.get() {
             server.unpark();
         }
@@ -210,8 +215,11 @@ impl Drop for RegisteredFile {
             lock(&storage.tables).revoke(self.handle);
             storage.revoked.store(true, Ordering::Release);
         }
-        // The engine closes it now; if another thread serves, with its next turn.
+        // The engine closes it now; if another thread serves, with its next turn, which may be after a rest.
         self.shared.serve_storage();
+        if self.shared.storage.as_ref().is_some_and(|storage| storage.revoked.load(Ordering::Acquire)) {
+            self.shared.wake_launcher();
+        }
     }
 }
 

@@ -11,6 +11,10 @@ const LEAST: Duration = Duration::from_micros(200);
 /// The same if it is seen again and again.
 const MOST: Duration = Duration::from_millis(16);
 
+/// Turns between two looks of the launcher's, some milliseconds, that whoever stays with the service makes at least; who
+/// looks in now and then makes fewer.
+pub(super) const LEAST_TURNS: u64 = 4;
+
 /// What was seen at the last look.
 pub(super) struct Attended {
     turns: u64,
@@ -38,6 +42,11 @@ impl Attended {
     /// The looking thread has served itself, and so has made some of the `turns`.
     pub fn served(&mut self, turns: u64) {
         self.turns = turns;
+    }
+
+    /// For some time there was nothing to serve: who did before may have gone.
+    pub fn rested(&mut self) {
+        self.leave = LEAST;
     }
 }
 

@@ -22,6 +22,7 @@ use crate::protocol::abi::{io::IO_SLOT_WORDS, live::COMMAND_IO_ANSWERED};
 use crate::protocol::request::{Request, RequestKind, RequestWords, decode_request};
 use crate::runtime::backoff::{self, Backoff};
 use crate::runtime::error::{RuntimeError, errno};
+use crate::runtime::mode::Mode;
 use crate::runtime::shared::{Shared, lock};
 use crate::runtime::submission::Resumed;
 use crate::runtime::tenancy::add_alone;
@@ -161,19 +162,17 @@ pub(super) fn run(shared: &Shared) {
             return;
         }
         let busy = stop || shared.due() > 0 || storage.in_flight() > 0;
-        if !stop
-            && busy
+        // In epoch mode nobody else does, but for those who let go of a file.
+        let shares = busy && !stop && shared.mode.load() == Mode::Live;
+        if shares
+            && !storage.called.swap(false, Ordering::Acquire)
             && let Some(leave) = attended.look(storage.turns.load(Ordering::Relaxed))
         {
             // A thread that waits for slots serves meanwhile, without a core of this one's own.
-            let began = Instant::now();
             std::thread::park_timeout(leave);
             last_work = Instant::now();
             backoff.restart();
-            if last_work - began >= leave {
-                continue;
-            }
-            // Woken by the launcher, which has seen that nobody serves.
+            continue;
         }
         let worked = serve(shared, storage);
         attended.served(storage.turns.load(Ordering::Relaxed));
@@ -186,16 +185,20 @@ pub(super) fn run(shared: &Shared) {
         } else if last_work.elapsed() < LINGER {
             std::thread::sleep(TICK);
         } else {
-            rest(shared);
+            rest(shared, storage);
+            attended.rested();
             backoff.restart();
         }
     }
 }
 
 /// Sleeps until somebody publishes, or the runtime stops.
-fn rest(shared: &Shared) {
+fn rest(shared: &Shared, storage: &Storage) {
     let Some(requests) = shared.rests() else { return };
-    let wanted = shared.due() > 0 || requests.stop || shared.failed.get().is_some();
+    let wanted = shared.due() > 0
+        || requests.stop
+        || storage.revoked.load(Ordering::Acquire)
+        || shared.failed.get().is_some();
     if !wanted {
         drop(shared.wake.wait(requests));
     }
