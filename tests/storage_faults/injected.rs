@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ringfence::descriptor::SlotDescriptor;
 use ringfence::io::transfer::faulty::{Failure, Faults, Faulty};
-use ringfence::runtime::{FileOptions, RuntimeError};
+use ringfence::runtime::{FileOptions, Mode, RuntimeError};
 
 use crate::support::storage::{
     Ended, Engine, Rig, Setup, ended, file, fill, image, io_error, load, noise, noise_of, prefetch, reach,
@@ -255,4 +255,24 @@ fn an_engine_that_breaks_ends_the_runtime() {
     // The device is as it was.
     let rig = Rig::new(crate::support::MODES[0], crate::support::storage::ENGINES[0], Setup::default());
     assert_eq!(rig.one(&SlotDescriptor::nop()), Ok(0));
+}
+
+/// In epoch mode the runtime's own thread serves alone: when it is no more, that is told too.
+#[test]
+fn a_panic_of_the_thread_that_serves_ends_the_runtime() {
+    let wrap = |inner| faulty(inner, Faults { breaks_after: Some(20), panics: true, ..Faults::default() });
+    let bytes = noise(512);
+    for engine in crate::support::storage::ENGINES {
+        let rig = Rig::new(Mode::Epoch, engine, setup(wrap));
+        let source = rig.runtime.register_file(file(&bytes), &BOTH).expect("a handle");
+        let memory = rig.runtime.memory(512).expect("memory");
+        for n in 0..20 {
+            assert_eq!(rig.one(&load(&source, 0, 512, &memory, 0)), Ok(512), "{rig}: {n}");
+        }
+        let job = rig.submit(&load(&source, 0, 512, &memory, 0));
+        match job.wait_timeout(PATIENCE) {
+            Err(RuntimeError::Host { what, .. }) => assert!(what.contains("panicked"), "{rig}: {what}"),
+            other => panic!("{rig}: {other:?}"),
+        }
+    }
 }

@@ -24,6 +24,8 @@ pub struct Faults {
     pub refuse: Option<i32>,
     /// The engine itself fails once so many transfers were submitted.
     pub breaks_after: Option<u64>,
+    /// By a panic instead of an error.
+    pub panics: bool,
 }
 
 /// Transfers that fail, by where they come and by their number.
@@ -135,6 +137,7 @@ impl TransferEngine for Faulty {
 
     fn submit(&mut self, mut transfer: Transfer) -> io::Result<()> {
         if self.faults.breaks_after.is_some_and(|transfers| self.sent.len() as u64 >= transfers) {
+            assert!(!self.faults.panics, "a panic on purpose");
             return Err(io::Error::other("broken on purpose"));
         }
         let (len, errno) = self.fate(&transfer);
