@@ -2,7 +2,8 @@
 //!
 //! Each look of its own takes a processor from the worker or the waiter for some 30 us on a virtual machine, where a
 //! timer is a trap. So it looks less and less often; and the launcher, which looks after the kernel anyway, wakes it
-//! when nobody has served since its last look ([`Storage::look_after`](super::Storage::look_after)).
+//! when nobody has served since its last look, or only in passing
+//! ([`Storage::look_after`](super::Storage::look_after)).
 
 use std::time::Duration;
 
@@ -81,5 +82,7 @@ mod tests {
             }
             assert_eq!(attended.look(turns).map(|leave| leave.as_micros()), leave, "look {i}");
         }
+        attended.rested();
+        assert_eq!(attended.look(100), Some(LEAST), "after a rest");
     }
 }
