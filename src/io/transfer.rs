@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::arena::{Arena, MAX_ARENA_BYTES};
 
+mod cached;
 #[doc(hidden)]
 pub mod faulty;
 mod files;
@@ -163,8 +164,8 @@ pub trait TransferEngine: Send {
     fn unregister(&mut self, file: FileId);
 
     /// Queues a transfer, in a backlog where the ring is full. Never waits for storage; the kernel
-    /// hears of it with the next `poll` or `wait`. An error says that the engine itself failed, and
-    /// that no answer will come.
+    /// hears of it with the next `poll` or `wait`, or at once of a short read that the page cache may
+    /// answer. An error says that the engine itself failed, and that no answer will come.
     fn submit(&mut self, transfer: Transfer) -> io::Result<()>;
 
     /// Tells the kernel of what was submitted and appends the answers that are there. Does not wait.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{FileType, OFlags};
@@ -20,6 +21,8 @@ pub(super) struct Opened {
     pub(super) refused: Option<Errno>,
     /// Opened with `O_APPEND`; asked for with the first write.
     pub(super) appends: OnceLock<bool>,
+    /// Takes reads that do not wait (`RWF_NOWAIT`); so is assumed until one was refused.
+    pub(super) nowait: AtomicBool,
 }
 
 /// A descriptor past the page cache.
@@ -50,7 +53,8 @@ impl Opened {
         } else {
             None
         };
-        Self { file, direct, refused, appends: OnceLock::new() }
+        let nowait = AtomicBool::new(true);
+        Self { file, direct, refused, appends: OnceLock::new(), nowait }
     }
 
     /// What a piece goes to.

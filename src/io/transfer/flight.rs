@@ -149,12 +149,14 @@ mod tests {
     use super::*;
     use crate::io::arena::Arena;
     use std::fs::File;
+    use std::sync::atomic::AtomicBool;
     use std::sync::{Arc, OnceLock};
 
     fn flight(direct: bool, direction: Direction, offset: u64, at: usize, len: usize) -> (Flight, Opened) {
         let file = || File::open("/dev/null").unwrap();
         let direct = direct.then(|| Direct { file: file(), offset_align: 512, memory_align: 4 });
-        let opened = Opened { file: Arc::new(file()), direct, refused: None, appends: OnceLock::new() };
+        let (file, appends, nowait) = (Arc::new(file()), OnceLock::new(), AtomicBool::new(true));
+        let opened = Opened { file, direct, refused: None, appends, nowait };
         let span = Span::new(Arena::new(1 << 16).unwrap(), at..at + len).unwrap();
         (Flight::new(Transfer { user: 1, direction, file: FileId(0), offset, span }, &opened), opened)
     }

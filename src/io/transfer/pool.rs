@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::cached;
 use super::files::{Files, Opened};
 use super::flight::{Flight, Piece, unknown_file};
 use super::{Description, Direction, Done, FileId, Transfer, TransferEngine, TransferOptions};
@@ -93,7 +94,13 @@ impl TransferEngine for Pool {
             return Ok(());
         };
         let file = transfer.file;
-        let flight = Flight::new(transfer, opened);
+        let mut flight = Flight::new(transfer, opened);
+        cached::read(&mut flight, opened);
+        if flight.is_over() {
+            self.files.end(file);
+            self.ready.push(flight.done());
+            return Ok(());
+        }
         let sent = self.work.as_ref().map(|work| work.send((flight, opened.clone())));
         if !matches!(sent, Some(Ok(()))) {
             self.files.end(file);

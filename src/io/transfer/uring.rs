@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use io_uring::{opcode, types};
 use rustix::io::Errno;
 
+use super::cached;
 use super::files::{Files, Opened};
 use super::flight::{Flight, Piece, unknown_file};
 use super::ring::Ring;
@@ -32,6 +33,11 @@ pub(super) struct Uring {
     /// Which ring each of them is in.
     lanes: Vec<Lane>,
     free: Vec<u32>,
+    /// The only flight there is, not in the ring yet: if no other comes before the next poll, the page cache is asked
+    /// first.
+    lone: Option<u32>,
+    /// A lone flight is held back so.
+    asks_cache: bool,
     backlog: VecDeque<Flight>,
     ready: Vec<Done>,
 }
@@ -97,6 +103,9 @@ impl Uring {
             flights: (0..entries).map(|_| None).collect(),
             lanes: vec![Lane::Plain; entries as usize],
             free: (0..entries).rev().collect(),
+            lone: None,
+            // A ring with SQPOLL needs no call.
+            asks_cache: !options.sqpoll,
             backlog: VecDeque::new(),
             ready: Vec::new(),
         })
@@ -188,8 +197,16 @@ impl Uring {
         }
     }
 
-    /// Launches from the backlog what there is room for.
-    fn launch_backlog(&mut self) {
+    /// Launches what was held back, as far as there is room.
+    fn launch(&mut self) {
+        if let Some(number) = self.lone.take() {
+            if let Some(flight) = &mut self.flights[number as usize]
+                && let Some(opened) = self.files.opened(flight.transfer.file)
+            {
+                cached::read(flight, opened);
+            }
+            self.go_on(number);
+        }
         while !self.backlog.is_empty()
             && let Some(number) = self.free.pop()
         {
@@ -223,7 +240,7 @@ impl Uring {
                 self.go_on(number as u32);
             }
         }
-        self.launch_backlog();
+        self.launch();
     }
 
     fn tell(&mut self) -> io::Result<()> {
@@ -273,6 +290,13 @@ impl TransferEngine for Uring {
             Some(number) => {
                 self.flights[number as usize] = Some(flight);
                 self.enter(file);
+                if self.asks_cache && self.free.len() + 1 == self.flights.len() {
+                    self.lone = Some(number);
+                    return Ok(());
+                }
+                if let Some(first) = self.lone.take() {
+                    self.go_on(first);
+                }
                 self.go_on(number);
             }
             None => {
@@ -284,7 +308,7 @@ impl TransferEngine for Uring {
     }
 
     fn poll(&mut self, done: &mut Vec<Done>) -> io::Result<()> {
-        self.launch_backlog();
+        self.launch();
         self.tell()?;
         // Most answers come from here: into the caller's list at once.
         done.append(&mut self.ready);
@@ -298,7 +322,7 @@ impl TransferEngine for Uring {
     fn wait(&mut self, timeout: Duration, done: &mut Vec<Done>) -> io::Result<()> {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + Duration::from_secs(1 << 30));
-        self.launch_backlog();
+        self.launch();
         if !self.ready.is_empty() {
             return self.poll(done);
         }
