@@ -33,10 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// A bench alternates blocks of 0.1 s: what it measures, what that is compared with, and the floor, which is
 /// the round trip of a cache line between two host threads while no dispatch is in flight. Each change of
-/// what runs is followed by 0.1 s that are not counted. Rounds in which threads of this process waited for a
-/// processor for more than 1 % of the time are left out (all others of the machine's work is such load), and
-/// of the rest those count whose floor is on the same side of 0.25 us as that of most: near or far cores.
-/// Where too few rounds are left, the quarter with the least foreign load counts.
+/// what runs is followed by 0.1 s that are not counted. Those rounds count whose floor is on the same side of
+/// 0.25 us before and behind them, the side of most: near or far cores. Of these, rounds in which threads of this
+/// process waited for a processor for more than 1 % of the time are left out (all others of the machine's work
+/// is such load); where too few are left, the quarter with the least of it counts.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]
