@@ -164,7 +164,7 @@ pub trait TransferEngine: Send {
     fn unregister(&mut self, file: FileId);
 
     /// Queues a transfer, in a backlog where the ring is full. Never waits for storage; the kernel
-    /// hears of it with the next `poll` or `wait`, or at once of a short read that the page cache may
+    /// hears of it with the next `poll` or `wait`, or at once of a read that the page cache may
     /// answer. An error says that the engine itself failed, and that no answer will come.
     fn submit(&mut self, transfer: Transfer) -> io::Result<()>;
 

@@ -11,17 +11,15 @@ use super::Direction;
 use super::files::Opened;
 use super::flight::{Flight, Piece};
 
-/// Longer pieces are the engine's: handing them over costs little beside the copy, and threads copy side by side.
-const MOST: usize = 64 << 10;
-
-/// Takes a read as far as the page cache has what comes next. Never waits for storage, though it may have it begin.
-pub(super) fn read(flight: &mut Flight, opened: &Opened) {
+/// Takes a read as far as the page cache has what comes next, by pieces of at most `most` bytes; longer ones are the
+/// engine's. Never waits for storage, though it may have it begin.
+pub(super) fn read(flight: &mut Flight, opened: &Opened, most: usize) {
     // Past the page cache is what a direct file is for.
     if flight.transfer.direction != Direction::Read || opened.direct.is_some() {
         return;
     }
     while opened.nowait.load(Ordering::Relaxed)
-        && let Some(piece) = flight.next(opened).filter(|piece| piece.len <= MOST)
+        && let Some(piece) = flight.next(opened).filter(|piece| piece.len <= most)
     {
         match read_nowait(opened, &piece) {
             // Nothing does not mean the end: Linux 5.9 and 5.10 say so of what is not there yet (readv(2), BUGS).
@@ -63,6 +61,7 @@ mod tests {
     use crate::io::arena::Arena;
 
     const LEN: usize = 200_000;
+    const MOST: usize = 64 << 10;
 
     fn content() -> Vec<u8> {
         (0..LEN).map(|i| (i * 31 + i / 997) as u8).collect()
@@ -131,7 +130,7 @@ mod tests {
         ];
         for &(direction, offset, len, bytes, over) in cases {
             let mut flight = flight(&cached, direction, offset as u64, len);
-            read(&mut flight, &cached);
+            read(&mut flight, &cached, MOST);
             let want = if known || len == 0 { (bytes, over) } else { (0, false) };
             assert_eq!(came(flight), want, "{direction:?} {offset} {len}");
         }
@@ -147,7 +146,7 @@ mod tests {
         fadvise(&file, page, gone, Advice::DontNeed).expect("advice");
         let cached = opened(file, false);
         let mut flight = flight(&cached, Direction::Read, page - 10, 1000);
-        read(&mut flight, &cached);
+        read(&mut flight, &cached, MOST);
         // Where the advice was not taken (a tmpfs), or the page has come back, all of it.
         let (bytes, over) = came(flight);
         assert!([0, 10, 1000].contains(&bytes) && over == (bytes == 1000), "{bytes}");
@@ -157,7 +156,7 @@ mod tests {
     fn leaves_direct_files_alone() {
         let direct = opened(file(), true);
         let mut flight = flight(&direct, Direction::Read, 0, 100);
-        read(&mut flight, &direct);
+        read(&mut flight, &direct, MOST);
         // A file system without O_DIRECT leaves the page cache alone as the way.
         let expected = direct.direct.is_none() && known(&direct.file);
         assert_eq!(came(flight).1, expected);
@@ -169,7 +168,7 @@ mod tests {
         assert!(!known(&file));
         let cached = opened(file, false);
         let mut flight = flight(&cached, Direction::Read, 0, 100);
-        read(&mut flight, &cached);
+        read(&mut flight, &cached, MOST);
         assert!(!flight.is_over() && !cached.nowait.load(Ordering::Relaxed));
         assert_eq!(flight.done().bytes, 0);
     }

@@ -17,6 +17,9 @@ use super::{Description, Direction, Done, FileId, Transfer, TransferEngine, Tran
 
 /// Enough to keep a few requests at the storage; more mostly contend for the page cache.
 const THREADS: u32 = 4;
+/// Bytes that the page cache is asked for before a thread is: to wake one costs little beside the copy of more, and
+/// threads copy side by side.
+const AT_ONCE: usize = 64 << 10;
 
 /// The thread pool.
 pub(super) struct Pool {
@@ -95,7 +98,7 @@ impl TransferEngine for Pool {
         };
         let file = transfer.file;
         let mut flight = Flight::new(transfer, opened);
-        cached::read(&mut flight, opened);
+        cached::read(&mut flight, opened, AT_ONCE);
         if flight.is_over() {
             self.files.end(file);
             self.ready.push(flight.done());

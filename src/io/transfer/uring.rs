@@ -203,7 +203,8 @@ impl Uring {
             if let Some(flight) = &mut self.flights[number as usize]
                 && let Some(opened) = self.files.opened(flight.transfer.file)
             {
-                cached::read(flight, opened);
+                // Of any length: the ring would copy in this thread's call as well.
+                cached::read(flight, opened, usize::MAX);
             }
             self.go_on(number);
         }
