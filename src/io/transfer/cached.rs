@@ -3,6 +3,7 @@
 //! io_uring carries such a read out in the call that submits it. What that call costs beside the copy is little for
 //! each of many reads, but a lone one pays for all of it; and waking a thread costs more than any ring.
 
+use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
@@ -32,6 +33,20 @@ pub(super) fn read(flight: &mut Flight, opened: &Opened, most: usize) {
     }
 }
 
+/// Whether to try that with a file. One opened with `O_DIRECT` would wait for storage, whatever it is told.
+#[cfg(target_os = "linux")]
+pub(super) fn may_read(file: &File) -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl};
+
+    fcntl_getfl(file).is_ok_and(|flags| !flags.contains(OFlags::DIRECT))
+}
+
+/// On Android below API level 33 the filter of apps ends a process that calls preadv2.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn may_read(_: &File) -> bool {
+    false
+}
+
 #[cfg(target_os = "linux")]
 fn read_nowait(opened: &Opened, piece: &Piece) -> Result<usize, Errno> {
     use rustix::io::{ReadWriteFlags, preadv2};
@@ -42,7 +57,6 @@ fn read_nowait(opened: &Opened, piece: &Piece) -> Result<usize, Errno> {
     preadv2(&opened.file, &mut [std::io::IoSliceMut::new(memory)], piece.offset, ReadWriteFlags::NOWAIT)
 }
 
-/// On Android below API level 33 the filter of apps ends a process that calls preadv2.
 #[cfg(not(target_os = "linux"))]
 fn read_nowait(_: &Opened, _: &Piece) -> Result<usize, Errno> {
     Err(Errno::NOSYS)
@@ -50,7 +64,6 @@ fn read_nowait(_: &Opened, _: &Piece) -> Result<usize, Errno> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use std::fs::File;
     use std::sync::Arc;
 
     use rustix::fs::{Advice, fadvise};
@@ -160,6 +173,22 @@ mod tests {
         // A file system without O_DIRECT leaves the page cache alone as the way.
         let expected = direct.direct.is_none() && known(&direct.file);
         assert_eq!(came(flight).1, expected);
+    }
+
+    /// Such a descriptor is not what the engines expect, but nobody keeps a caller from it.
+    #[test]
+    fn leaves_descriptors_alone_that_would_wait() {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let file = file();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let Ok(direct) = File::options().read(true).custom_flags(libc::O_DIRECT).open(path) else {
+            return eprintln!("no O_DIRECT beside the build: no such descriptors");
+        };
+        let direct = opened(direct, false);
+        let mut flight = flight(&direct, Direction::Read, 0, 4096);
+        read(&mut flight, &direct, MOST);
+        assert_eq!(came(flight), (0, false));
     }
 
     #[test]

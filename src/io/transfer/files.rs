@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
-use super::{Description, Direction, FileId};
+use super::{Description, Direction, FileId, cached};
 
 /// A registered file.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Opened {
     pub(super) refused: Option<Errno>,
     /// Opened with `O_APPEND`; asked for with the first write.
     pub(super) appends: OnceLock<bool>,
-    /// Takes reads that do not wait (`RWF_NOWAIT`); so is assumed until one was refused.
+    /// Takes reads that do not wait (`RWF_NOWAIT`), as far as is known: until one was refused.
     pub(super) nowait: AtomicBool,
 }
 
@@ -53,7 +53,7 @@ impl Opened {
         } else {
             None
         };
-        let nowait = AtomicBool::new(true);
+        let nowait = AtomicBool::new(cached::may_read(&file));
         Self { file, direct, refused, appends: OnceLock::new(), nowait }
     }
 
