@@ -181,6 +181,8 @@ mod tests {
         use std::os::unix::fs::OpenOptionsExt as _;
 
         let file = file();
+        // Else it would have to wait for that first, and says so.
+        file.sync_all().expect("storage");
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
         let Ok(direct) = File::options().read(true).custom_flags(libc::O_DIRECT).open(path) else {
             return eprintln!("no O_DIRECT beside the build: no such descriptors");
