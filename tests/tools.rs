@@ -15,6 +15,12 @@ fn texts(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
+/// Runs a program that finds the modules of tools/.
+fn python(program: &str) -> Output {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools");
+    Command::new("python3").args(["-B", "-c", program]).env("PYTHONPATH", tools).output().unwrap()
+}
+
 fn is_matrix_host() -> bool {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     release.lines().any(|l| l == "ID=debian") && release.lines().any(|l| l == "VERSION_ID=\"12\"")
@@ -72,6 +78,17 @@ fn the_matrix_goes_on_after_a_failure() {
 }
 
 #[test]
+fn of_several_runs_each_figure_is_the_middle_one() {
+    let program = r#"
+import performance
+run = lambda a, b: {"device": "x", "ok": True, "none": None, "cases": [{"a": a}, {"b": b}]}
+print(performance.middle([run(1, 0.5), run(9, 0.25), run(2, 4)]) == run(2, 0.5), performance.middle([run(7, 7)]) == run(7, 7))
+"#;
+    let (printed, messages) = texts(&python(program));
+    assert_eq!(printed.trim(), "True True", "{messages}");
+}
+
+#[test]
 fn the_performance_page_tells_where_it_loses() {
     // A p50 of 1 us over a floor of 0.1 us misses 0.25 us + 1.5 floors by a factor of 2.5.
     let program = r#"
@@ -85,11 +102,7 @@ print(performance.page([
     record("startup", None, "exit status 1: broken"),
 ]))
 "#;
-    let output = Command::new("python3")
-        .args(["-B", "-c", program])
-        .env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join("tools"))
-        .output()
-        .unwrap();
+    let output = python(program);
     let (page, messages) = texts(&output);
     assert!(output.status.success(), "{messages}");
     let (before, losses) = page.split_once("## Where it loses").unwrap();

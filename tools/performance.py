@@ -4,6 +4,8 @@ The goals are those of the project's design; each is a function of one driver's 
 met, the page says by how much: nothing in it is written by hand.
 """
 
+import statistics
+
 # Speed goals hold on this driver; the others must be correct, and their figures are printed.
 GOAL_DRIVER = "lavapipe-25.0"
 # A discrete device with goals of its own, should its results be there.
@@ -183,6 +185,18 @@ def table(header, rows):
     return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
 
 
+def middle(runs):
+    """Of each figure the one in the middle of these runs (the lower of two), each by itself."""
+    first = runs[0]
+    if isinstance(first, dict):
+        return {key: middle([run[key] for run in runs]) for key in first}
+    if isinstance(first, list) and all(len(run) == len(first) for run in runs):
+        return [middle(list(entries)) for entries in zip(*runs)]
+    if isinstance(first, (int, float)) and not isinstance(first, bool):
+        return statistics.median_low(runs)
+    return first
+
+
 def page(records):
     by_driver = {}
     for record in records:
@@ -190,8 +204,8 @@ def page(records):
     drivers = {name: Results(found) for name, found in sorted(by_driver.items())}
     parts = [
         "# Performance\n\n"
-        "Written by `tools/bench`; change the program, not this page. Each figure is that of the run with the "
-        "median of its bench. \"Floor\" is what two host threads take to exchange one cache line in the same "
+        "Written by `tools/bench`; change the program, not this page. Each figure is the middle one of its "
+        "bench's runs, by itself (in records of before 2026-11-23: of the run in the middle). \"Floor\" is what two host threads take to exchange one cache line in the same "
         "run; it depends on which cores they got. How each bench measures is told by "
         "`ringfence bench --help`.\n",
         goals_section(drivers),
