@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use io_uring::{opcode, types};
+use io_uring::{opcode, squeue, types};
 use rustix::io::Errno;
 
 use super::cached;
@@ -59,23 +59,6 @@ struct Known {
     polled: bool,
     /// Its storage turned out not to have queues to poll.
     no_polling: bool,
-}
-
-/// A piece for a ring's queue. A macro, since the two kinds of descriptor are two types with a private trait.
-macro_rules! entry {
-    ($direction:expr, $file:expr, $piece:expr, $buffer:expr) => {{
-        let Piece { memory, offset, len, .. } = $piece;
-        match ($direction, $buffer) {
-            (Direction::Read, Some(buffer)) => {
-                opcode::ReadFixed::new($file, memory, len as u32, buffer).offset(offset).build()
-            }
-            (Direction::Read, None) => opcode::Read::new($file, memory, len as u32).offset(offset).build(),
-            (Direction::Write, Some(buffer)) => {
-                opcode::WriteFixed::new($file, memory, len as u32, buffer).offset(offset).build()
-            }
-            (Direction::Write, None) => opcode::Write::new($file, memory, len as u32).offset(offset).build(),
-        }
-    }};
 }
 
 impl Uring {
@@ -136,15 +119,31 @@ impl Uring {
         let arena = flight.transfer.span.arena();
         let buffer = self.arenas.iter().position(|known| ring.fixed_buffers && Arc::ptr_eq(known, arena));
         let buffer = buffer.map(|buffer| buffer as u16);
-        let direction = flight.transfer.direction;
-        let entry = if fixed_file {
-            entry!(direction, types::Fixed(place), piece, buffer)
+        // Of a file in the table the number, and a flag that says so.
+        let (fd, flags) = if fixed_file {
+            (place as i32, squeue::Flags::FIXED_FILE)
         } else {
-            entry!(direction, types::Fd(opened.of(piece.direct).as_raw_fd()), piece, buffer)
+            (opened.of(piece.direct).as_raw_fd(), squeue::Flags::empty())
         };
-        // SAFETY: the flight keeps the arena mapped. It stays in `self.flights`, and its file in `self.files`, until its
-        // completion is taken; `drop` waits for that, and forgets the memory where it cannot.
-        if unsafe { ring.push(&entry.user_data(number.into())) } {
+        let Piece { memory, offset, len, .. } = piece;
+        let (fd, len) = (types::Fd(fd), len as u32);
+        macro_rules! push {
+            ($op:ident $(, $buffer:ident)?) => {{
+                let entry = opcode::$op::new(fd, memory, len $(, $buffer)?).offset(offset).build();
+                // SAFETY: the flight keeps the arena mapped. It stays in `self.flights`, and its file in `self.files`,
+                // until its completion is taken; `drop` waits for that, and forgets the memory where it cannot.
+                unsafe { ring.push(&entry.flags(flags).user_data(number.into())) }
+            }};
+        }
+        // In each arm for itself: an entry that is chosen first would be put together in memory, and moved from there
+        // before the processor has all of it.
+        let pushed = match (flight.transfer.direction, buffer) {
+            (Direction::Read, Some(buffer)) => push!(ReadFixed, buffer),
+            (Direction::Read, None) => push!(Read),
+            (Direction::Write, Some(buffer)) => push!(WriteFixed, buffer),
+            (Direction::Write, None) => push!(Write),
+        };
+        if pushed {
             return true;
         }
         self.free.push(number);
@@ -174,10 +173,13 @@ impl Uring {
 
     /// Flight `number` has ended.
     fn land(&mut self, number: u32) {
+        // Room first: the answer is then made in its place, and not moved there before the processor has all of it.
+        self.ready.reserve(1);
+        assert!(self.ready.len() < self.ready.capacity());
         let Some(flight) = self.flights[number as usize].take() else { return };
-        self.free.push(number);
         let file = flight.transfer.file;
         self.ready.push(flight.done());
+        self.free.push(number);
         if self.files.end(file) {
             self.forget_file(file);
         }
