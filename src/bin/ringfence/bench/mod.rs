@@ -63,8 +63,8 @@ struct Options {
     #[arg(long, global = true, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(verified::MOST_LANES)))]
     in_flight: u32,
-    /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency, 3 for throughput,
-    /// 1 for each case of scan, for cut, and for each part of sharing and handlers].
+    /// Seconds that are measured, without warm-up and comparisons [default: 2 for latency and each case of io,
+    /// 3 for throughput, 1 for each case of scan, for cut, and for each part of sharing and handlers].
     #[arg(long, global = true, value_name = "S", value_parser = seconds)]
     seconds: Option<f64>,
     /// Chunks of text that scan walks, of 192 KiB each.

@@ -23,6 +23,8 @@ use super::samples::Samples;
 use super::{Options, PATIENCE};
 use crate::common::{self, Global, Trouble};
 
+/// Seconds of each case. A quarter of its rounds may be all that is quiet.
+pub const SECONDS: f64 = 2.0;
 /// How long the last dispatch may take to leave before the floor is measured.
 const LEAVE: Duration = Duration::from_secs(5);
 /// What is asked for at a time, in bytes, and how many at once.
@@ -127,7 +129,7 @@ fn case(
 ) -> Result<Case, Trouble> {
     let mut asked = Asked::new(runtime, sample, bytes, depth)?;
     let mut raw = Raw::new(sample, direct, bytes, depth, Places::Random(Random::new()))?;
-    let count = blocks::count(options.seconds.unwrap_or(1.0));
+    let count = blocks::count(options.seconds.unwrap_or(SECONDS));
     let rounds = blocks::rounds(count, |delayed| {
         asked.run(WARM_UP, Part::All)?;
         let gpu = watched(delayed, || asked.run(BLOCK, Part::All))?;

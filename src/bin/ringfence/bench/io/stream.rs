@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::raw::{Places, Raw};
 use super::sample::{Part, Sample};
-use super::{Block, LEAVE, PATIENCE, Rates};
+use super::{Block, LEAVE, PATIENCE, Rates, SECONDS};
 use crate::bench::Options;
 use crate::bench::blocks::{self, BLOCK, WARM_UP, watched};
 use crate::bench::samples::Samples;
@@ -60,7 +60,7 @@ pub fn run(
     let file = Arc::new(sample.open()?);
     let mut plain = sample.open()?;
     let mut next = 0;
-    let count = blocks::count(options.seconds.unwrap_or(1.0));
+    let count = blocks::count(options.seconds.unwrap_or(SECONDS));
     let rounds = blocks::rounds(count, |delayed| {
         let mut both = |part| {
             flow(&mut stream, sample, &file, &mut next, WARM_UP, part)?;
